@@ -1,0 +1,503 @@
+"""The only writer of documents, movements and balances: receive, issue, adjust, reverse.
+
+Every function takes an open session, records all of its lines or refuses, and never commits. Order inside one
+transaction: find the codes, lock every balance row that may change (sorted, so that two documents cannot wait for each
+other), decide, append the document and its movements, shift the balances by conditional updates, and put what changed
+in the worker's queue.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from reserve import catalogue, lots
+from reserve.catalogue import ItemRow
+from reserve.entry import Entry
+from reserve.errors import (
+    AlreadyReversed,
+    Fault,
+    InsufficientStock,
+    Invalid,
+    LotExpired,
+    LotOnHold,
+    NotReversible,
+    Unknown,
+    UnknownItem,
+    UnknownLot,
+    UnknownPack,
+    WouldGoNegative,
+)
+from reserve.fefo import Candidate, Picked, order, pick
+from reserve.lots import LotRow, WantedLot
+from reserve.model import QUANTITY_MAX, DocumentKind, Purpose
+from reserve.posting import DOCUMENT, MOVEMENT, Move, Posted, post, too_much
+from reserve.shelf import Shelf, lock, lock_shelf, not_before
+
+ADJUSTMENT_REASONS = (
+    "opening",
+    "count_gain",
+    "count_loss",
+    "damaged",
+    "lost",
+    "found",
+    "data_correction",
+    "returned",
+    "other",
+)
+
+
+# -- what is asked ----------------------------------------------------------------------------------------------------
+
+
+class ReceiptLine(NamedTuple):
+    """Goods that came in, by item or by the GTIN of a pack; `quantity` in base units, or `packs`."""
+
+    lot_number: str
+    expires_on: date | None
+    item: str | None = None
+    gtin: str | None = None
+    quantity: int | None = None
+    packs: int | None = None
+    manufactured_on: date | None = None
+    unit_cost: int | None = None
+
+
+class IssueLine(NamedTuple):
+    """Goods that go out; without a lot the ledger picks first-expired-first-out."""
+
+    item: str
+    quantity: int
+    lot_number: str | None = None
+    override_reason: str | None = None
+
+
+class AdjustmentLine(NamedTuple):
+    """A correction of the books by a signed quantity, with a reason from `ADJUSTMENT_REASONS`."""
+
+    item: str
+    lot_number: str
+    quantity: int
+    reason: str
+    expires_on: date | None = None
+    """Only for a lot that the books do not know yet."""
+
+
+# -- verbs ------------------------------------------------------------------------------------------------------------
+
+
+def receive(
+    session: Session, entry: Entry, *, location: str, lines: Sequence[ReceiptLine], source: str = "SUPPLIER"
+) -> Posted:
+    """Put goods in stock (入库), all lines or none.
+
+    Refused: an unknown item, GTIN or place; a lot that is known with another expiry; a lot past its last usable day;
+    no expiry for an item that has a shelf life; more than one lot and place can hold.
+    """
+    place = catalogue.require_place(session, location)
+    outside = _end(session, source)
+    occurred_at = entry.occurred_at(incoming=True)
+    items, quantities = _resolve(session, lines)
+    wanted = [
+        WantedLot(item.id, line.lot_number, line.manufactured_on, line.expires_on, f"/lines/{n}")
+        for n, (line, item) in enumerate(zip(lines, items, strict=True))
+    ]
+    _refuse_undated_or_expired(wanted, items, entry.day_of(occurred_at))
+    found = lots.find_or_make(session, wanted)
+    moves = [
+        Move(item, found[item.id, line.lot_number], outside, place, quantity, unit_cost=line.unit_cost)
+        for line, item, quantity in zip(lines, items, quantities, strict=True)
+    ]
+    return post(session, entry, DocumentKind.RECEIPT, place, moves, occurred_at)
+
+
+def issue(
+    session: Session,
+    entry: Entry,
+    *,
+    location: str,
+    lines: Sequence[IssueLine],
+    purpose: Purpose,
+    recipient: str | None = None,
+) -> Posted:
+    """Hand goods out (出库), first expired first out over usable lots, all lines or none.
+
+    Refused: too little usable stock (says how much there is); an expired or held lot; another lot than the first to
+    expire without a reason; a back-dated issue that would leave a later day below zero (names the day).
+    """
+    place = catalogue.require_place(session, location)
+    consumer = _end(session, "CONSUMER")
+    occurred_at = entry.occurred_at(incoming=False)
+    items = _items_of(session, lines)
+    shelf = lock_shelf(session, place, {item.id for item in items})
+    occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
+    candidates = shelf.candidates(entry.day_of(occurred_at))
+    picked = _pick_lines(lines, items, candidates, shelf, entry)
+    moves = [
+        Move(items[p.line], shelf.lots[p.lot_id], place, consumer, p.quantity, reason=lines[p.line].override_reason)
+        for p in picked
+    ]
+    return post(session, entry, DocumentKind.ISSUE, place, moves, occurred_at, purpose=purpose, recipient=recipient)
+
+
+def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[AdjustmentLine]) -> Posted:
+    """Correct the books (调整): a gain comes from VARIANCE, a loss goes there. Gains count before losses.
+
+    Refused: an unknown reason or lot; a loss of more than there is, then or at any later moment.
+    """
+    place = catalogue.require_place(session, location)
+    variance = _end(session, "VARIANCE")
+    incoming = all(line.quantity > 0 for line in lines)
+    occurred_at = entry.occurred_at(incoming=incoming)
+    items = _items_of(session, lines)
+    faults = [
+        Fault(f"/lines/{n}/reason", "unknown_reason", f"Use one of {', '.join(ADJUSTMENT_REASONS)}.")
+        for n, line in enumerate(lines)
+        if line.reason not in ADJUSTMENT_REASONS
+    ]
+    if faults:
+        raise Invalid(faults[0].detail, code="unknown_reason", faults=faults)
+    found = _adjusted_lots(session, lines, items)
+    shelf = lock_shelf(session, place, {item.id for item in items})
+    occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
+    _refuse_losses(lines, items, found, shelf, entry)
+    moves = [
+        Move(
+            item,
+            found[item.id, line.lot_number],
+            variance if line.quantity > 0 else place,
+            place if line.quantity > 0 else variance,
+            abs(line.quantity),
+            reason=line.reason,
+        )
+        for line, item in zip(lines, items, strict=True)
+    ]
+    return post(session, entry, DocumentKind.ADJUSTMENT, place, moves, occurred_at)
+
+
+def reverse(session: Session, entry: Entry, *, movement_id: int, reason: str) -> Posted:
+    """Undo one movement by its opposite (冲销), once. Both stay visible.
+
+    Refused: a movement that was reversed before, or that is itself a reversal; goods that are no longer there.
+    """
+    original = session.connection().execute(_MOVEMENT_BY_ID, {"id": movement_id}).one_or_none()
+    if original is None:
+        raise Unknown(f"There is no movement {movement_id}.", code="unknown_movement")
+    if original.reverses is not None:
+        raise NotReversible("This movement is itself a reversal; record what really happened instead.")
+    places = {place.id: place for place in catalogue.places(session)}
+    source, target = places[original.target_id], places[original.source_id]
+    if source.inside:
+        lock(session, source.id, [original.lot_id])
+    again = session.connection().execute(_REVERSAL_OF, {"id": movement_id}).scalar_one_or_none()
+    if again is not None:
+        raise AlreadyReversed(f"Movement {movement_id} was reversed by document {again}.")
+    item = catalogue.items_by_id(session, [original.item_id])[original.item_id]
+    lot = LotRow(original.lot_id, item.id, original.lot_number, original.manufactured_on, original.expires_on)
+    move = Move(item, lot, source, target, original.quantity, reason=reason, reverses=movement_id)
+    home = source if source.inside else target
+    occurred_at = not_before(session, entry.now, home.id, [lot.id])
+    return post(session, entry, DocumentKind.REVERSAL, home, [move], occurred_at)
+
+
+# -- codes to rows ----------------------------------------------------------------------------------------------------
+
+
+def _end(session: Session, code: str) -> catalogue.Place:
+    found = catalogue.place(session, code)
+    if found is None or found.inside:
+        raise Invalid(f"{code} is not an outside end of the reserve.", code="unknown_location")
+    return found
+
+
+def _items_of(session: Session, lines: Sequence[IssueLine | AdjustmentLine]) -> list[ItemRow]:
+    known = catalogue.items_by_code(session, (line.item for line in lines))
+    _refuse_unknown_items({n: line.item for n, line in enumerate(lines)}, known)
+    return [known[line.item] for line in lines]
+
+
+def _refuse_unknown_items(codes: Mapping[int, str], known: Mapping[str, ItemRow]) -> None:
+    faults = [
+        Fault(f"/lines/{n}/item", UnknownItem.code, f"There is no item {code}; see GET /v1/items.")
+        for n, code in codes.items()
+        if code not in known
+    ]
+    if faults:
+        raise UnknownItem(faults[0].detail, faults=faults)
+
+
+def _resolve(session: Session, lines: Sequence[ReceiptLine]) -> tuple[list[ItemRow], list[int]]:
+    """The item of each line and its base units."""
+    by_code = catalogue.items_by_code(session, (line.item for line in lines if line.item is not None))
+    _refuse_unknown_items({n: line.item for n, line in enumerate(lines) if line.item is not None}, by_code)
+    gtins = {
+        n: catalogue.normal_gtin(line.gtin, f"/lines/{n}/gtin") for n, line in enumerate(lines) if line.gtin is not None
+    }
+    packs = catalogue.packs_by_gtin(session, gtins.values()) if gtins else {}
+    faults = [
+        Fault(f"/lines/{n}/gtin", UnknownPack.code, f"No pack has the GTIN {gtin}; add it to its item first.")
+        for n, gtin in gtins.items()
+        if gtin not in packs
+    ]
+    if faults:
+        raise UnknownPack(faults[0].detail, faults=faults)
+    by_id = catalogue.items_by_id(session, (pack.item_id for pack in packs.values())) if packs else {}
+    items, quantities = [], []
+    for n, line in enumerate(lines):
+        pack = packs[gtins[n]] if n in gtins else None
+        item = by_code[line.item] if line.item is not None else None
+        if pack is not None and item is not None and pack.item_id != item.id:
+            detail = f"GTIN {gtins[n]} is a pack of {by_id[pack.item_id].code}, not of {item.code}."
+            raise Invalid(detail, code="gtin_of_another_item", faults=[Fault(f"/lines/{n}/gtin", "", detail)])
+        if item is None and pack is not None:
+            item = by_id[pack.item_id]
+        if item is None:
+            raise Invalid("A line needs an item or a gtin.", faults=[Fault(f"/lines/{n}", "missing", "item or gtin")])
+        items.append(item)
+        quantities.append(_base_units(line, pack, f"/lines/{n}"))
+    return items, quantities
+
+
+def _base_units(line: ReceiptLine, pack: catalogue.PackRow | None, pointer: str) -> int:
+    if (line.quantity is None) == (line.packs is None):
+        detail = "Say how much came in either as quantity (base units) or as packs."
+        raise Invalid(detail, faults=[Fault(f"{pointer}/quantity", "missing", detail)])
+    if line.quantity is not None:
+        return line.quantity
+    if pack is None or line.packs is None:
+        detail = "A number of packs needs the pack's gtin."
+        raise Invalid(detail, faults=[Fault(f"{pointer}/packs", "missing", detail)])
+    units = line.packs * pack.units_per_pack
+    if units > QUANTITY_MAX:
+        raise too_much(f"{pointer}/packs")
+    return units
+
+
+def _refuse_undated_or_expired(wanted: Iterable[WantedLot], items: Sequence[ItemRow], day: date) -> None:
+    undated, expired = [], []
+    for lot, item in zip(wanted, items, strict=True):
+        pointer = f"{lot.pointer}/expires_on"
+        if lot.expires_on is None and item.shelf_life_days is not None:
+            undated.append(Fault(pointer, "expiry_required", f"{item.code} expires: give the lot's last usable day."))
+        elif lot.expires_on is not None and lot.expires_on < day:
+            detail = f"Lot {lot.lot_number} expired on {lot.expires_on}; expired goods are not taken in."
+            expired.append(Fault(pointer, LotExpired.code, detail))
+        if lot.manufactured_on and lot.expires_on and lot.manufactured_on > lot.expires_on:
+            detail = f"Lot {lot.lot_number} was made after it expires: check both dates."
+            undated.append(Fault(f"{lot.pointer}/manufactured_on", "dates_reversed", detail))
+    if undated:
+        raise Invalid(undated[0].detail, code=undated[0].code, faults=undated)
+    if expired:
+        raise LotExpired(expired[0].detail, faults=expired)
+
+
+def _adjusted_lots(
+    session: Session, lines: Sequence[AdjustmentLine], items: Sequence[ItemRow]
+) -> dict[tuple[int, str], LotRow]:
+    known = lots.by_number(session, [(i.id, line.lot_number) for line, i in zip(lines, items, strict=True)])
+    new, faults = [], []
+    for n, (line, item) in enumerate(zip(lines, items, strict=True)):
+        if (item.id, line.lot_number) in known:
+            continue
+        if line.quantity > 0:
+            new.append(WantedLot(item.id, line.lot_number, None, line.expires_on, f"/lines/{n}"))
+            if line.expires_on is None and item.shelf_life_days is not None:
+                detail = f"Lot {line.lot_number} is new and {item.code} expires: give its last usable day."
+                raise Invalid(
+                    detail,
+                    code="expiry_required",
+                    faults=[Fault(f"/lines/{n}/expires_on", "expiry_required", detail)],
+                )
+        else:
+            detail = f"There is no lot {line.lot_number} of {item.code} to take from."
+            faults.append(Fault(f"/lines/{n}/lot_number", UnknownLot.code, detail))
+    if faults:
+        raise UnknownLot(faults[0].detail, faults=faults)
+    return known | lots.find_or_make(session, new) if new else known
+
+
+# -- decisions --------------------------------------------------------------------------------------------------------
+
+
+def _pick_lines(
+    lines: Sequence[IssueLine], items: Sequence[ItemRow], candidates: list[Candidate], shelf: Shelf, entry: Entry
+) -> list[Picked]:
+    """FEFO for every line, one after the other over the same shelf; every line that fails is named."""
+    picked: list[Picked] = []
+    short: list[dict[str, object]] = []
+    for n, (line, item) in enumerate(zip(lines, items, strict=True)):
+        there = fresh = [c for c in candidates if c.item_id == item.id]
+        if line.lot_number is not None:
+            fresh = [_named(there, line, item, n)]
+        taken = pick(fresh, line.quantity, n)
+        if sum(p.quantity for p in taken) < line.quantity:
+            short.append(_shortage(n, line, item, there, fresh, shelf))
+            continue
+        picked += taken
+        gone = {p.lot_id: p.quantity for p in taken}
+        candidates = [c._replace(available=c.available - gone.get(c.lot_id, 0)) for c in candidates]
+    if short:
+        _refuse_shortage(short, lines, items, candidates, shelf, entry)
+    return picked
+
+
+def _named(there: list[Candidate], line: IssueLine, item: ItemRow, n: int) -> Candidate:
+    pointer = f"/lines/{n}/lot_number"
+    lot = next((c for c in there if c.lot_number == line.lot_number), None)
+    if lot is None:
+        detail = f"Lot {line.lot_number} of {item.code} does not lie here."
+        raise UnknownLot(detail, faults=[Fault(pointer, UnknownLot.code, detail)])
+    if lot.expired:
+        detail = f"Lot {lot.lot_number} expired on {lot.expires_on} and may not be handed out."
+        raise LotExpired(detail, faults=[Fault(pointer, LotExpired.code, detail)])
+    if lot.held:
+        detail = f"Lot {lot.lot_number} is on hold and may not be handed out."
+        raise LotOnHold(detail, faults=[Fault(pointer, LotOnHold.code, detail)])
+    first = next((c for c in order_usable(there)), None)
+    earlier = first is not None and (first.expires_on or date.max) < (lot.expires_on or date.max)
+    if earlier and first is not None and not line.override_reason:
+        detail = (
+            f"Lot {first.lot_number} expires first ({first.expires_on}); take it, or say in override_reason why "
+            f"lot {lot.lot_number} goes out instead."
+        )
+        raise Invalid(
+            detail,
+            code="override_reason_required",
+            faults=[Fault(f"/lines/{n}/override_reason", "override_reason_required", detail)],
+        )
+    return lot
+
+
+def order_usable(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Usable lots in the order in which they should go."""
+    return [c for c in order(candidates) if c.usable]
+
+
+def _shortage(
+    n: int, line: IssueLine, item: ItemRow, there: list[Candidate], fresh: list[Candidate], shelf: Shelf
+) -> dict[str, object]:
+    return {
+        "line": n,
+        "item": item.code,
+        "lot_number": line.lot_number,
+        "on_hand": sum(shelf.on_hand[c.lot_id] for c in (there if line.lot_number is None else fresh)),
+        "usable": sum(c.available for c in fresh if c.usable),
+        "requested": line.quantity,
+    }
+
+
+def _refuse_shortage(
+    short: list[dict[str, object]],
+    lines: Sequence[IssueLine],
+    items: Sequence[ItemRow],
+    candidates: list[Candidate],
+    shelf: Shelf,
+    entry: Entry,
+) -> None:
+    for row in short:
+        n = int(str(row["line"]))
+        ids = [
+            c.lot_id
+            for c in candidates
+            if c.item_id == items[n].id and not c.expired and not c.held and lines[n].lot_number in {None, c.lot_number}
+        ]
+        below = shelf.first_below_zero(ids, lines[n].quantity)
+        if below is not None:
+            raise _would_go_negative(entry, items[n].code, below, f"/lines/{n}/quantity")
+    detail = "; ".join(
+        f"{r['item']}: {r['requested']} requested, {r['usable']} usable of {r['on_hand']}" for r in short
+    )
+    raise InsufficientStock(
+        f"Too little usable stock, nothing was moved: {detail}. Ask for less, or receive more first.",
+        faults=[
+            Fault(f"/lines/{r['line']}/quantity", InsufficientStock.code, f"{r['usable']} usable of {r['on_hand']}")
+            for r in short
+        ],
+        extra={"lines": short},
+    )
+
+
+def _would_go_negative(entry: Entry, item: str, below: tuple[datetime, int], pointer: str) -> WouldGoNegative:
+    day = entry.day_of(below[0])
+    detail = (
+        f"With this entry {item} would fall to {below[1]} on {day}: what was there has been handed out since. "
+        f"Enter less, or reverse the later entry first."
+    )
+    return WouldGoNegative(
+        detail,
+        faults=[Fault(pointer, WouldGoNegative.code, detail)],
+        extra={"day": day.isoformat(), "balance": below[1]},
+    )
+
+
+def _refuse_losses(
+    lines: Sequence[AdjustmentLine],
+    items: Sequence[ItemRow],
+    found: Mapping[tuple[int, str], LotRow],
+    shelf: Shelf,
+    entry: Entry,
+) -> None:
+    """A loss may take what lies there and what the same document adds, and never what has left since."""
+    change: dict[int, int] = defaultdict(int)
+    place: dict[int, tuple[int, str, str]] = {}
+    for n, (line, item) in enumerate(zip(lines, items, strict=True)):
+        lot = found[item.id, line.lot_number]
+        change[lot.id] += line.quantity
+        place[lot.id] = (n, item.code, lot.lot_number)
+    short: list[dict[str, object]] = []
+    for lot_id, amount in change.items():
+        n, code, lot_number = place[lot_id]
+        available = shelf.available.get(lot_id, 0)
+        if available + amount >= 0:
+            continue
+        if lot_id in shelf.on_hand:
+            below = shelf.first_below_zero([lot_id], -amount)
+            if below is not None:
+                raise _would_go_negative(entry, code, below, f"/lines/{n}/quantity")
+        short.append(
+            {
+                "line": n,
+                "item": code,
+                "lot_number": lot_number,
+                "on_hand": shelf.on_hand.get(lot_id, 0),
+                "usable": available,
+                "requested": -amount,
+            }
+        )
+    if short:
+        detail = "; ".join(
+            f"{r['item']} lot {r['lot_number']}: {r['usable']} there, {r['requested']} less" for r in short
+        )
+        raise InsufficientStock(
+            f"The books hold too little, nothing was changed: {detail}.",
+            faults=[
+                Fault(f"/lines/{r['line']}/quantity", InsufficientStock.code, f"{r['usable']} there") for r in short
+            ],
+            extra={"lines": short},
+        )
+
+
+_MOVEMENT_BY_ID = (
+    select(
+        MOVEMENT.c.id,
+        MOVEMENT.c.lot_id,
+        MOVEMENT.c.source_id,
+        MOVEMENT.c.target_id,
+        MOVEMENT.c.quantity,
+        MOVEMENT.c.reverses,
+        lots.LOT.c.item_id,
+        lots.LOT.c.lot_number,
+        lots.LOT.c.manufactured_on,
+        lots.LOT.c.expires_on,
+    )
+    .join(lots.LOT, lots.LOT.c.id == MOVEMENT.c.lot_id)
+    .where(MOVEMENT.c.id == bindparam("id"))
+)
+_REVERSAL_OF = (
+    select(DOCUMENT.c.number)
+    .join(MOVEMENT, MOVEMENT.c.document_id == DOCUMENT.c.id)
+    .where(MOVEMENT.c.reverses == bindparam("id"))
+)

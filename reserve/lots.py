@@ -1,0 +1,137 @@
+"""Lots found or made, and held (冻结): a held lot is not usable anywhere from the moment its hold commits."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
+
+from reserve.errors import Conflict, Fault, LotConflict, UnknownLot
+from reserve.model import Hold, Lot, table
+
+LOT, HOLD = (table(model) for model in (Lot, Hold))
+
+
+class LotRow(NamedTuple):
+    id: int
+    item_id: int
+    lot_number: str
+    manufactured_on: date | None
+    expires_on: date | None
+
+
+class WantedLot(NamedTuple):
+    """A lot as somebody names it; `pointer` says where in the request."""
+
+    item_id: int
+    lot_number: str
+    manufactured_on: date | None
+    expires_on: date | None
+    pointer: str
+
+
+_COLUMNS = (LOT.c.id, LOT.c.item_id, LOT.c.lot_number, LOT.c.manufactured_on, LOT.c.expires_on)
+_BY_NUMBER = select(*_COLUMNS).where(tuple_(LOT.c.item_id, LOT.c.lot_number).in_(bindparam("numbers", expanding=True)))
+_FOR_SHARE = (
+    select(*_COLUMNS)
+    .where(LOT.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(LOT.c.id)
+    .with_for_update(read=True)
+)
+_HELD = select(HOLD.c.lot_id).where(HOLD.c.lifted_at.is_(None), HOLD.c.lot_id.in_(bindparam("ids", expanding=True)))
+_MAKE = {
+    "sqlite": sqlite.insert(LOT).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(LOT).on_conflict_do_nothing(),
+}
+
+
+def by_number(session: Session, numbers: Iterable[tuple[int, str]]) -> dict[tuple[int, str], LotRow]:
+    """Lots by (item id, lot number); those that do not exist are left out."""
+    wanted = sorted(set(numbers))
+    if not wanted:
+        return {}
+    rows = (LotRow._make(row) for row in session.connection().execute(_BY_NUMBER, {"numbers": wanted}))
+    return {(row.item_id, row.lot_number): row for row in rows}
+
+
+def find_or_make(session: Session, wanted: Iterable[WantedLot]) -> dict[tuple[int, str], LotRow]:
+    """The lots named, made where they are new.
+
+    Raises
+    ------
+    LotConflict
+        a lot that is known, or named twice here, with another expiry: one of the two labels was misread.
+    """
+    wanted = list(wanted)
+    _refuse_conflicts(wanted, {})
+    known = by_number(session, ((lot.item_id, lot.lot_number) for lot in wanted))
+    _refuse_conflicts(wanted, known)
+    new = {(w.item_id, w.lot_number): w for w in wanted if (w.item_id, w.lot_number) not in known}
+    if new:
+        connection = session.connection()
+        connection.execute(
+            _MAKE[connection.dialect.name],
+            [{k: v for k, v in new[key]._asdict().items() if k != "pointer"} for key in sorted(new)],
+        )
+        made = by_number(session, new)
+        _refuse_conflicts(new.values(), made)  # somebody else may have made it just now
+        known |= made
+    return known
+
+
+def _refuse_conflicts(wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow]) -> None:
+    seen = {key: lot.expires_on for key, lot in known.items()}
+    faults = []
+    for lot in wanted:
+        there = seen.setdefault((lot.item_id, lot.lot_number), lot.expires_on)
+        if there != lot.expires_on:
+            detail = (
+                f"Lot {lot.lot_number} is known with expiry {there or 'none'}, this entry says "
+                f"{lot.expires_on or 'none'}: read the label again."
+            )
+            faults.append(Fault(f"{lot.pointer}/expires_on", LotConflict.code, detail))
+    if faults:
+        raise LotConflict(faults[0].detail, faults=faults)
+
+
+def share(session: Session, lot_ids: Iterable[int]) -> dict[int, LotRow]:
+    """Lots locked against a hold that is being placed, until this transaction ends."""
+    rows = session.connection().execute(_FOR_SHARE, {"ids": sorted(set(lot_ids))})
+    return {row.id: LotRow._make(row) for row in rows}
+
+
+def held(session: Session, lot_ids: Iterable[int]) -> set[int]:
+    """Which of these lots are on hold now."""
+    return set(session.connection().execute(_HELD, {"ids": sorted(set(lot_ids))}).scalars())
+
+
+def place_hold(session: Session, *, item_id: int, lot_number: str, reason: str, actor: str, now: datetime) -> LotRow:
+    """Stop a lot everywhere. Waits for issues that are picking it, and every later one sees the hold."""
+    lot = _locked(session, item_id, lot_number)
+    if held(session, [lot.id]):
+        raise Conflict(f"Lot {lot_number} is on hold already.", code="already_on_hold")
+    session.connection().execute(insert(HOLD).values(lot_id=lot.id, reason=reason, placed_by=actor, placed_at=now))
+    return lot
+
+
+def lift_hold(session: Session, *, item_id: int, lot_number: str, actor: str, now: datetime) -> LotRow:
+    lot = _locked(session, item_id, lot_number)
+    lifted = session.connection().execute(
+        update(HOLD).where(HOLD.c.lot_id == lot.id, HOLD.c.lifted_at.is_(None)).values(lifted_by=actor, lifted_at=now)
+    )
+    if lifted.rowcount == 0:
+        raise Conflict(f"Lot {lot_number} is not on hold.", code="not_on_hold")
+    return lot
+
+
+def _locked(session: Session, item_id: int, lot_number: str) -> LotRow:
+    row = (
+        session.connection()
+        .execute(select(*_COLUMNS).where(LOT.c.item_id == item_id, LOT.c.lot_number == lot_number).with_for_update())
+        .one_or_none()
+    )
+    if row is None:
+        raise UnknownLot(f"There is no lot {lot_number} of this item.")
+    return LotRow._make(row)

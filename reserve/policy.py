@@ -1,0 +1,154 @@
+"""What must be held where, from which day, by which text: effective-dated, never edited (储备标准)."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from fractions import Fraction
+from typing import NamedTuple
+
+from sqlalchemy import insert, select
+from sqlmodel import Session
+
+from reserve import catalogue
+from reserve.catalogue import ItemRow, Place
+from reserve.entry import Entry
+from reserve.errors import AlreadyThere, Fault, Invalid, UnknownItem
+from reserve.model import Category, LocationKind, Policy, PolicyKind, table
+from reserve.posting import mark_due
+
+POLICY = table(Policy)
+
+
+class NewPolicy(NamedTuple):
+    """A policy as its maker states it; `norm` is units a person (or bed) and day."""
+
+    code: str
+    scope: str
+    kind: PolicyKind
+    effective_from: date
+    source_text: str
+    item: str | None = None
+    category: Category | None = None
+    required_days: int | None = None
+    persons: int | None = None
+    norm: Fraction | None = None
+    quantity: int | None = None
+    method: str = "rolling_mean_max"
+    look_back_days: int = 365
+    lead_time_days: int = 14
+    margin_days: int = 7
+    effective_until: date | None = None
+    source_title: str | None = None
+
+
+class PolicyRow(NamedTuple):
+    code: str
+    item_id: int | None
+    category: Category | None
+    scope_id: int
+    kind: PolicyKind
+    required_days: int | None
+    persons: int | None
+    norm_per_1000: int | None
+    quantity: int | None
+    method: str
+    look_back_days: int
+    lead_time_days: int
+    margin_days: int
+    effective_from: date
+    effective_until: date | None
+    source_title: str | None
+    source_text: str
+    recorded_at: datetime
+    actor: str
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Units a day that a persons or full-load policy plans with; None for the others."""
+        if self.persons is None or self.norm_per_1000 is None:
+            return None
+        return Fraction(self.persons * self.norm_per_1000, 1000)
+
+    def speaks_of(self, item: ItemRow) -> bool:
+        return self.item_id == item.id or (self.category is not None and self.category == item.category)
+
+
+_COLUMNS = [POLICY.c[name] for name in PolicyRow._fields]
+
+
+def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
+    """Make a policy, or a new version of one from its `effective_from` on. Every item it speaks of is assessed again.
+
+    Refused: an unknown scope or item; terms that its kind does not have; a second version of the same day.
+    """
+    scope = catalogue.require_place(session, new.scope, "/scope")
+    item = None if new.item is None else catalogue.item(session, new.item)
+    if new.item is not None and item is None:
+        detail = f"There is no item {new.item}; see GET /v1/items."
+        raise UnknownItem(detail, faults=[Fault("/item", UnknownItem.code, detail)])
+    _refuse_bad_terms(new)
+    taken = select(POLICY.c.id).where(POLICY.c.code == new.code, POLICY.c.effective_from == new.effective_from)
+    if session.connection().execute(taken).first() is not None:
+        raise AlreadyThere(
+            f"Policy {new.code} has a version from {new.effective_from} already; choose another day.",
+            code="policy_exists",
+        )
+    values = {k: v for k, v in new._asdict().items() if k not in {"scope", "item", "norm"}}
+    norm = None if new.norm is None else int(new.norm * 1000)
+    session.connection().execute(
+        insert(POLICY).values(
+            **values,
+            scope_id=scope.id,
+            item_id=item and item.id,
+            norm_per_1000=norm,
+            recorded_at=entry.now,
+            actor=entry.actor,
+        )
+    )
+    made = next(p for p in versions(session) if (p.code, p.effective_from) == (new.code, new.effective_from))
+    below = [p for p in catalogue.places(session) if scope.holds(p) and p.kind in _JUDGED]
+    spoken_of = [i for i in catalogue.items(session) if made.speaks_of(i)]
+    mark_due(session, ((p.id, i.id) for i in spoken_of for p in below), entry.now)
+    return made
+
+
+def versions(session: Session, known_at: datetime | None = None) -> list[PolicyRow]:
+    """Every version of every policy, by code and day."""
+    statement = select(*_COLUMNS).order_by(POLICY.c.code, POLICY.c.effective_from)
+    if known_at is not None:
+        statement = statement.where(POLICY.c.recorded_at <= known_at)
+    return [PolicyRow._make(row) for row in session.connection().execute(statement)]
+
+
+def in_force(session: Session, day: date, known_at: datetime | None = None) -> list[PolicyRow]:
+    """The version of each policy that rules on `day`: the latest begun, unless it has ended."""
+    begun = {p.code: p for p in versions(session, known_at) if p.effective_from <= day}
+    return [p for p in begun.values() if p.effective_until is None or p.effective_until >= day]
+
+
+def applying(policies: Iterable[PolicyRow], item: ItemRow, scope: Place, places: dict[int, Place]) -> list[PolicyRow]:
+    """Those that speak of this item in this scope: declared here or above (a rule for the city is a measure below)."""
+    return [p for p in policies if p.speaks_of(item) and places[p.scope_id].holds(scope)]
+
+
+_JUDGED = (LocationKind.REGION, LocationKind.WAREHOUSE)
+
+
+def _refuse_bad_terms(new: NewPolicy) -> None:
+    by_rate = new.kind in {PolicyKind.PERSONS, PolicyKind.FULL_LOAD}
+    wanted = {
+        "required_days": new.kind != PolicyKind.QUANTITY,
+        "persons": by_rate,
+        "norm": by_rate,
+        "quantity": new.kind == PolicyKind.QUANTITY,
+    }
+    faults = [
+        Fault(f"/{term}", "policy_terms", f"A policy of kind {new.kind} {'needs' if needed else 'has no'} {term}.")
+        for term, needed in wanted.items()
+        if needed == (getattr(new, term) is None)
+    ]
+    if (new.item is None) == (new.category is None):
+        faults.append(Fault("/item", "policy_terms", "A policy speaks either of an item or of a category."))
+    if new.norm is not None and (new.norm * 1000).denominator != 1:
+        faults.append(Fault("/norm", "policy_terms", "A norm has at most three decimals."))
+    if faults:
+        raise Invalid(faults[0].detail, code="policy_terms", faults=faults)

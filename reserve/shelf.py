@@ -1,0 +1,135 @@
+"""What lies at one place, under lock: how much of each lot may leave at a moment, and what that would do later."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Select, bindparam, select, union_all
+from sqlmodel import Session
+
+from reserve import lots
+from reserve.catalogue import Place
+from reserve.fefo import Candidate
+from reserve.lots import LOT, LotRow
+from reserve.posting import BALANCE, MOVEMENT
+
+
+class Flow(NamedTuple):
+    occurred_at: datetime
+    lot_id: int
+    change: int
+
+
+class Shelf:
+    """The lots of some items at one place, locked; how much of each may leave at a moment."""
+
+    def __init__(self, place: Place, on_hand: dict[int, int], found: dict[int, LotRow], held: set[int]) -> None:
+        self.place = place
+        self.on_hand = on_hand
+        self.lots = found
+        self.held = held
+        self.later: list[Flow] = []
+        self.available = dict(on_hand)
+
+    def open_at(self, session: Session, moment: datetime, *, explicit: bool) -> datetime:
+        """Look at the shelf as it was at `moment`: nothing may leave that a later movement has taken since.
+
+        An entry of now is put after everything already recorded here, however the clocks of two servers differ.
+        """
+        self.later = _flows_after(session, moment, self.place.id, list(self.lots))
+        if not explicit:
+            return max([moment, *(flow.occurred_at for flow in self.later)])
+        for lot_id, now in self.on_hand.items():
+            then = now - sum(flow.change for flow in self.later if flow.lot_id == lot_id)
+            lowest = running = then
+            for flow in self.later:
+                if flow.lot_id == lot_id:
+                    running += flow.change
+                    lowest = min(lowest, running)
+            self.available[lot_id] = lowest
+        return moment
+
+    def candidates(self, day: date) -> list[Candidate]:
+        return [
+            Candidate(
+                lot.id,
+                lot.item_id,
+                lot.lot_number,
+                lot.expires_on,
+                self.available[lot.id],
+                expired=lot.expires_on is not None and lot.expires_on < day,
+                held=lot.id in self.held,
+            )
+            for lot in self.lots.values()
+        ]
+
+    def first_below_zero(self, lot_ids: Iterable[int], taken: int) -> tuple[datetime, int] | None:
+        """When these lots together would first be below zero if `taken` left at the moment the shelf is open at."""
+        ids = set(lot_ids)
+        later = [flow for flow in self.later if flow.lot_id in ids]
+        running = sum(self.on_hand[i] for i in ids) - sum(flow.change for flow in later) - taken
+        if running < 0:
+            return None  # there was too little at the moment itself
+        for flow in later:
+            running += flow.change
+            if running < 0:
+                return flow.occurred_at, running
+        return None
+
+
+def lock_shelf(session: Session, place: Place, item_ids: Iterable[int]) -> Shelf:
+    rows = session.connection().execute(_LOCK_BALANCES_OF_ITEMS, {"location": place.id, "items": sorted(item_ids)})
+    on_hand = {row.lot_id: row.on_hand for row in rows}
+    found = lots.share(session, on_hand) if on_hand else {}
+    return Shelf(place, on_hand, found, lots.held(session, on_hand) if on_hand else set())
+
+
+def lock(session: Session, location_id: int, lot_ids: Sequence[int]) -> dict[int, int]:
+    rows = session.connection().execute(_LOCK_BALANCES, {"location": location_id, "lots": sorted(lot_ids)})
+    return {row.lot_id: row.on_hand for row in rows}
+
+
+def _flows_after(session: Session, moment: datetime, location_id: int, lot_ids: list[int]) -> list[Flow]:
+    if not lot_ids:
+        return []
+    rows = session.connection().execute(
+        _FLOWS_AFTER, {"moment": moment, "location": location_id, "lots": sorted(lot_ids)}
+    )
+    return [Flow(row.occurred_at, row.lot_id, row.change) for row in rows]
+
+
+def not_before(session: Session, moment: datetime, location_id: int, lot_ids: list[int]) -> datetime:
+    return max([moment, *(flow.occurred_at for flow in _flows_after(session, moment, location_id, lot_ids))])
+
+
+_LOCK_BALANCES = (
+    select(BALANCE.c.lot_id, BALANCE.c.on_hand)
+    .where(BALANCE.c.location_id == bindparam("location"), BALANCE.c.lot_id.in_(bindparam("lots", expanding=True)))
+    .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
+    .with_for_update()
+)
+_LOCK_BALANCES_OF_ITEMS = (
+    select(BALANCE.c.lot_id, BALANCE.c.on_hand)
+    .join(LOT, LOT.c.id == BALANCE.c.lot_id)
+    .where(
+        BALANCE.c.location_id == bindparam("location"),
+        LOT.c.item_id.in_(bindparam("items", expanding=True)),
+        BALANCE.c.on_hand > 0,
+    )
+    .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
+    .with_for_update(of=BALANCE)
+)
+
+
+def _flows(end: str) -> Select[tuple[datetime, int, int, int]]:
+    column, sign = (MOVEMENT.c.source_id, -1) if end == "source" else (MOVEMENT.c.target_id, 1)
+    return select(
+        MOVEMENT.c.occurred_at, MOVEMENT.c.id, MOVEMENT.c.lot_id, (MOVEMENT.c.quantity * sign).label("change")
+    ).where(
+        column == bindparam("location"),
+        MOVEMENT.c.lot_id.in_(bindparam("lots", expanding=True)),
+        MOVEMENT.c.occurred_at > bindparam("moment"),
+    )
+
+
+_FLOWS_AFTER = union_all(_flows("source"), _flows("target")).order_by("occurred_at", "id")

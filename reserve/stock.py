@@ -1,0 +1,205 @@
+"""Questions to the ledger: what lies where, now or at the end of any day, and what moved. Reads only."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, union_all
+from sqlalchemy.orm import aliased
+from sqlmodel import Session
+
+from reserve.catalogue import ITEM, PLACE, Place
+from reserve.entry import day_bounds
+from reserve.lots import HOLD, LOT
+from reserve.model import OUTSIDE
+from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, Recorded
+
+
+class StockRow(NamedTuple):
+    """One lot at one place. `usable` is 0 for a lot past its last usable day or on hold."""
+
+    location_id: int
+    lot_id: int
+    item_id: int
+    location: str
+    item: str
+    lot_number: str
+    expires_on: date | None
+    on_hand: int
+    hold: str | None
+    expired: bool
+
+    @property
+    def usable(self) -> int:
+        return 0 if self.expired or self.hold else self.on_hand
+
+
+class StockQuestion(NamedTuple):
+    """`day` is the civil day on which lots are judged; `at` the moment whose books are asked, None for now."""
+
+    day: date
+    scope: Place | None = None
+    item_id: int | None = None
+    lot_number: str | None = None
+    at: datetime | None = None
+    known_at: datetime | None = None
+    include_zero: bool = False
+    after: tuple[int, int] | None = None
+    limit: int | None = None
+
+
+def rows(session: Session, question: StockQuestion) -> list[StockRow]:
+    """Lots at places, in the order of (place, lot): from the balances, or summed from the movements for a past day."""
+    past = question.at is not None or question.known_at is not None
+    source = _summed(question) if past else select(BALANCE.c.location_id, BALANCE.c.lot_id, BALANCE.c.on_hand)
+    held = source.subquery("held")
+    statement = (
+        select(
+            PLACE.c.id,
+            LOT.c.id,
+            LOT.c.item_id,
+            PLACE.c.code,
+            ITEM.c.code,
+            LOT.c.lot_number,
+            LOT.c.expires_on,
+            held.c.on_hand,
+            _hold_reason(question),
+        )
+        .select_from(held)
+        .join(PLACE, PLACE.c.id == held.c.location_id)
+        .join(LOT, LOT.c.id == held.c.lot_id)
+        .join(ITEM, ITEM.c.id == LOT.c.item_id)
+        .where(*_asked(question, held.c.on_hand))
+        .order_by(PLACE.c.id, LOT.c.id)
+    )
+    if question.limit is not None:
+        statement = statement.limit(question.limit)
+    return [_stock_row(row, question.day) for row in session.connection().execute(statement)]
+
+
+def end_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment after a civil day: the books `as_of` a day hold everything that happened before it."""
+    return day_bounds(day, zone)[1]
+
+
+def _stock_row(row: Row[*tuple[Any, ...]], day: date) -> StockRow:
+    found = StockRow._make([*row, False])
+    expired = found.expires_on is not None and found.expires_on < day
+    return found._replace(on_hand=int(found.on_hand), expired=expired)
+
+
+def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [PLACE.c.kind.not_in(OUTSIDE)]
+    if question.scope is not None:
+        wanted.append(PLACE.c.path.like(f"{question.scope.path}%"))
+    if question.item_id is not None:
+        wanted.append(LOT.c.item_id == question.item_id)
+    if question.lot_number is not None:
+        wanted.append(LOT.c.lot_number == question.lot_number)
+    if not question.include_zero:
+        wanted.append(on_hand != 0)
+    if question.after is not None:
+        place, lot = question.after
+        wanted.append(or_(PLACE.c.id > place, and_(PLACE.c.id == place, LOT.c.id > lot)))
+    return wanted
+
+
+def _hold_reason(question: StockQuestion) -> ColumnElement[str | None]:
+    """The reason of the hold that stood at the moment asked about."""
+    standing = [HOLD.c.lot_id == LOT.c.id]
+    if question.at is None:
+        standing.append(HOLD.c.lifted_at.is_(None))
+    else:
+        standing += [HOLD.c.placed_at < question.at, or_(HOLD.c.lifted_at.is_(None), HOLD.c.lifted_at >= question.at)]
+    return select(func.min(HOLD.c.reason)).where(*standing).scalar_subquery()
+
+
+def _summed(question: StockQuestion) -> Select[tuple[int, int, int]]:
+    """What the movements up to a moment sum to. Both halves are answered from a covering index."""
+    halves = union_all(_half(question, "target", 1), _half(question, "source", -1)).subquery("flow")
+    return select(halves.c.location_id, halves.c.lot_id, func.sum(halves.c.change).label("on_hand")).group_by(
+        halves.c.location_id, halves.c.lot_id
+    )
+
+
+def _half(question: StockQuestion, end: str, sign: int) -> Select[tuple[int, int, int]]:
+    column = MOVEMENT.c[f"{end}_id"]
+    statement = select(column.label("location_id"), MOVEMENT.c.lot_id, (MOVEMENT.c.quantity * sign).label("change"))
+    if question.at is not None:
+        statement = statement.where(MOVEMENT.c.occurred_at < question.at)
+    if question.known_at is not None:
+        statement = statement.join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id).where(
+            DOCUMENT.c.recorded_at <= question.known_at
+        )
+    if question.item_id is not None:
+        statement = statement.where(MOVEMENT.c.lot_id.in_(select(LOT.c.id).where(LOT.c.item_id == question.item_id)))
+    if question.scope is not None:
+        below = select(PLACE.c.id).where(PLACE.c.path.like(f"{question.scope.path}%"))
+        statement = statement.where(column.in_(below))
+    return statement
+
+
+# -- movements --------------------------------------------------------------------------------------------------------
+
+
+class MovementQuestion(NamedTuple):
+    scope: Place | None = None
+    item_id: int | None = None
+    lot_number: str | None = None
+    document: str | None = None
+    movement_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, int] | None = None
+    limit: int = 100
+
+
+def movements(session: Session, question: MovementQuestion) -> list[Recorded]:
+    """The ledger, newest first by (occurred_at, id)."""
+    source, target = aliased(PLACE, name="source"), aliased(PLACE, name="target")
+    statement = (
+        select(
+            MOVEMENT.c.id,
+            DOCUMENT.c.number,
+            DOCUMENT.c.kind,
+            ITEM.c.code,
+            LOT.c.lot_number,
+            LOT.c.expires_on,
+            source.c.code,
+            target.c.code,
+            MOVEMENT.c.quantity,
+            MOVEMENT.c.occurred_at,
+            DOCUMENT.c.recorded_at,
+            DOCUMENT.c.actor,
+            MOVEMENT.c.reason,
+            DOCUMENT.c.reference,
+            DOCUMENT.c.purpose,
+            DOCUMENT.c.recipient,
+            MOVEMENT.c.reverses,
+        )
+        .join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id)
+        .join(LOT, LOT.c.id == MOVEMENT.c.lot_id)
+        .join(ITEM, ITEM.c.id == LOT.c.item_id)
+        .join(source, source.c.id == MOVEMENT.c.source_id)
+        .join(target, target.c.id == MOVEMENT.c.target_id)
+        .order_by(MOVEMENT.c.occurred_at.desc(), MOVEMENT.c.id.desc())
+        .limit(question.limit)
+    )
+    if question.scope is not None:
+        pattern = f"{question.scope.path}%"
+        statement = statement.where(or_(source.c.path.like(pattern), target.c.path.like(pattern)))
+    wanted: Iterable[tuple[object, ColumnElement[bool]]] = (
+        (question.item_id, LOT.c.item_id == question.item_id),
+        (question.lot_number, LOT.c.lot_number == question.lot_number),
+        (question.document, DOCUMENT.c.number == question.document),
+        (question.movement_id, MOVEMENT.c.id == question.movement_id),
+        (question.since, MOVEMENT.c.occurred_at >= question.since),
+        (question.until, MOVEMENT.c.occurred_at < question.until),
+    )
+    statement = statement.where(*(condition for given, condition in wanted if given is not None))
+    if question.before is not None:
+        at, movement_id = question.before
+        earlier = and_(MOVEMENT.c.occurred_at == at, MOVEMENT.c.id < movement_id)
+        statement = statement.where(or_(MOVEMENT.c.occurred_at < at, earlier))
+    return [Recorded._make(row) for row in session.connection().execute(statement)]
