@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
@@ -118,7 +118,7 @@ def _raise(
         )
         .returning(ALERT.c.id)
     ).scalar_one()
-    told = _told_before(session, assessed.scope.id, assessed.item.id)
+    told = _told_before(session, assessed.scope.id, assessed.item.id, sequence)
     rows = [
         {
             "alert_id": alert_id,
@@ -136,16 +136,29 @@ def _raise(
         connection.execute(insert(NOTICE), rows)
 
 
-def _told_before(session: Session, scope_id: int, item_id: int) -> set[int]:
-    """Who heard of the fall hears of the recovery, whatever levels they asked for."""
-    statement = (
-        select(NOTICE.c.receiver_id)
-        .join(ALERT, ALERT.c.id == NOTICE.c.alert_id)
-        .where(ALERT.c.scope_id == scope_id, ALERT.c.item_id == item_id)
+def _told_before(session: Session, scope_id: int, item_id: int, sequence: int) -> set[int]:
+    """Who heard of the fall hears of all that follows up to the recovery, whatever levels they asked for."""
+    asked = {"scope": scope_id, "item": item_id, "sequence": sequence}
+    return set(session.connection().execute(_TOLD, asked).scalars())
+
+
+def _earlier(alert: FromClause) -> ColumnElement[bool]:
+    return and_(
+        alert.c.scope_id == bindparam("scope"),
+        alert.c.item_id == bindparam("item"),
+        alert.c.sequence < bindparam("sequence"),
     )
-    return set(session.connection().execute(statement).scalars())
 
 
+_recovery = ALERT.alias("recovery")
+_recovered = select(func.coalesce(func.max(_recovery.c.sequence), 0)).where(
+    _earlier(_recovery), _recovery.c.level == Level.NORMAL.value
+)
+_TOLD = (
+    select(NOTICE.c.receiver_id)
+    .join(ALERT, ALERT.c.id == NOTICE.c.alert_id)
+    .where(_earlier(ALERT), ALERT.c.sequence > _recovered.scalar_subquery())
+)
 _newest = (
     select(ALERT.c.scope_id, func.max(ALERT.c.sequence).label("sequence"))
     .where(ALERT.c.item_id == bindparam("item"), ALERT.c.scope_id.in_(bindparam("scopes", expanding=True)))
@@ -318,7 +331,8 @@ def claim(session: Session, *, now: datetime, token: str, limit: int = 8) -> lis
 
 def settle(session: Session, notice: Claimed, outcome: Outcome, now: datetime) -> None:
     """Write down how it went, where our lease still stands."""
-    values: dict[str, object] = {"lease_token": None, "lease_until": None, "last_error": outcome.error}
+    error = outcome.error and outcome.error[:500]  # as much as the column holds
+    values: dict[str, object] = {"lease_token": None, "lease_until": None, "last_error": error}
     if outcome.delivered:
         values |= {"state": NoticeState.DELIVERED.value, "delivered_at": now, "last_error": None}
     elif outcome.final or now - notice.created_at > GIVE_UP_AFTER:

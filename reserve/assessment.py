@@ -61,6 +61,7 @@ class _Judged(NamedTuple):
     policy: PolicyRow
     required: int
     shortfall: int
+    rate: Fraction | None
     days: Fraction | None
     facts: Facts | None
     verdict: Verdict
@@ -252,12 +253,12 @@ def _judge(rule: PolicyRow, held: _Stock, peak: ScopePeak) -> _Judged:
     if rule.quantity is not None:
         fixed = depletion.judge_quantity(held.dated, rule.quantity)
         verdict = levels.judge_quantity(held.usable, rule.quantity)
-        return _Judged(rule, fixed.required, fixed.shortfall, None, None, verdict)
+        return _Judged(rule, fixed.required, fixed.shortfall, None, None, None, verdict)
     rate, known = (rule.rate, True) if rule.rate is not None else (peak.peak, peak.known)
     required_days = rule.required_days or 0
     if rate is None:
         facts = Facts(None, Fraction(required_days), held.usable, known=False, peak_known=False)
-        return _Judged(rule, 0, 0, None, facts, levels.judge(facts))
+        return _Judged(rule, 0, 0, None, None, facts, levels.judge(facts))
     cover = depletion.cover(held.dated, rate, required_days)
     facts = Facts(
         cover.days,
@@ -268,7 +269,7 @@ def _judge(rule: PolicyRow, held: _Stock, peak: ScopePeak) -> _Judged:
         lead_time_days=rule.lead_time_days,
         margin_days=rule.margin_days,
     )
-    return _Judged(rule, cover.required, cover.shortfall, cover.days, facts, levels.judge(facts))
+    return _Judged(rule, cover.required, cover.shortfall, rate, cover.days, facts, levels.judge(facts))
 
 
 def _unruled(peak: ScopePeak) -> Verdict:
@@ -334,7 +335,7 @@ def _explanation(found: _Found, told: explain.Told) -> Json:
         last = _day(case.as_of, cover.tightest_life - 1) or date.max
         tightest = (last, cover.tightest_life, cover.outlives)
     policies = [
-        explain.PolicyTold(j.policy.code, j.policy.required_days, j.required, j.policy.source_text, j.policy.rate)
+        explain.PolicyTold(j.policy.code, j.policy.required_days, j.required, j.policy.source_text, j.rate)
         for j in found.judged
     ]
     said = explain.lines(told, _peak_told(found), policies, tightest)
@@ -414,6 +415,7 @@ def _policy_row(judged: _Judged, *, binding: bool) -> Json:
         "required_days": rule.required_days,
         "required": judged.required,
         "shortfall": judged.shortfall,
+        "rate": None if judged.rate is None else explain.exact(judged.rate),
         "days": _floored(judged.days),
         "level": judged.verdict.level.value,
         "source_title": rule.source_title,
@@ -455,14 +457,14 @@ def _lot_rows(found: _Found) -> list[Json]:
 
 
 def _window_rows(found: _Found) -> list[Json]:
-    start = found.peak.window_from
-    if start is None:
+    last = found.peak.window_to
+    if last is None:
         return []
     history = found.case.history
     values = _windowed(history.values * history.reported, found.look_back)
     rows = []
-    for day, total in enumerate(found.peak.window_filled, start):
-        reported = int(values[:, day].sum())
+    for day, total in enumerate(found.peak.window_filled, last - len(found.peak.window_filled) + 1):
+        reported = int(values[:, day].sum()) if day >= 0 else 0  # a wide window may begin before the look-back
         rows.append(
             {
                 "date": _iso(found.first + timedelta(days=day)),

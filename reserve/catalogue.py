@@ -96,6 +96,7 @@ _PACKS_BY_GTIN = select(PACK.c.item_id, PACK.c.gtin, PACK.c.units_per_pack, PACK
 )
 _PLACES = select(*_PLACE_COLUMNS).order_by(PLACE.c.path)
 _PLACE_BY_CODE = select(*_PLACE_COLUMNS).where(PLACE.c.code == bindparam("code"))
+_PLACE_BY_ID = select(*_PLACE_COLUMNS).where(PLACE.c.id == bindparam("id"))
 _PLACES_BY_CODE = select(*_PLACE_COLUMNS).where(PLACE.c.code.in_(bindparam("codes", expanding=True)))
 
 
@@ -140,6 +141,10 @@ def place(session: Session, code: str) -> Place | None:
     return None if row is None else Place._make(row)
 
 
+def place_by_id(session: Session, location_id: int) -> Place:
+    return Place._make(session.connection().execute(_PLACE_BY_ID, {"id": location_id}).one())
+
+
 def places_by_code(session: Session, codes: Iterable[str]) -> dict[str, Place]:
     rows = session.connection().execute(_PLACES_BY_CODE, {"codes": sorted(set(codes))})
     return {row.code: Place._make(row) for row in rows}
@@ -151,10 +156,10 @@ def require_place(session: Session, code: str, pointer: str = "/location") -> Pl
     Raises
     ------
     UnknownLocation
-        no such code, or an outside end (SUPPLIER, CONSUMER ...), where no stock is counted.
+        no such code, or one of the product's own ends (SUPPLIER, CONSUMER, TRANSIT ...), where nobody records stock.
     """
     found = place(session, code)
-    if found is None or not found.inside:
+    if found is None or not found.inside or found.kind == LocationKind.TRANSIT:
         detail = f"There is no location {code}; see GET /v1/locations for the codes in use."
         raise UnknownLocation(detail, faults=[Fault(pointer, UnknownLocation.code, detail)])
     return found

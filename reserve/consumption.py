@@ -22,7 +22,7 @@ from reserve.catalogue import Place
 from reserve.entry import Entry, day_bounds
 from reserve.errors import Conflict, Fault, Invalid, OutOfBounds, UnknownItem, UnknownLocation
 from reserve.lots import LOT
-from reserve.model import Consumption, ConsumptionSource, DocumentKind, LocationKind, Purpose, table
+from reserve.model import QUANTITY_MAX, Consumption, ConsumptionSource, DocumentKind, LocationKind, Purpose, table
 from reserve.posting import DOCUMENT, MOVEMENT, mark_due
 
 CONSUMPTION = table(Consumption)
@@ -83,16 +83,19 @@ class History(NamedTuple):
 def report(session: Session, entry: Entry, reports: Iterable[Report]) -> list[Reported]:
     """Record daily use. A day sent again replaces the earlier figure and keeps it; the same figure changes nothing.
 
-    Refused, all or nothing: an unknown place or item, a day in the future, a day twice, a place whose use is read from
-    its issues.
+    Refused, all or nothing: an unknown place or item, a day in the future, a day twice, a quantity that is not 0 to
+    10^15, a place whose use is read from its issues.
     """
     taken: list[Reported] = []
     due: set[tuple[int, int]] = set()
+    earlier: set[tuple[int, int, int]] = set()
     offset = 0
     iterator = iter(reports)
     while batch := list(islice(iterator, _BATCH)):
         places, items = _codes(session, batch, offset)
-        _refuse_bad_days(batch, entry, offset)
+        keys = [(places[row.location].id, items[row.item].id, row.day.toordinal()) for row in batch]
+        _refuse_bad_rows(batch, entry, offset, [key in earlier for key in keys])
+        earlier.update(keys)
         taken += _append(session, entry, batch, places, items, due)
         offset += len(batch)
     mark_due(session, sorted(due), entry.now)
@@ -123,7 +126,7 @@ def _codes(
     return places, items
 
 
-def _refuse_bad_days(batch: Sequence[Report], entry: Entry, offset: int) -> None:
+def _refuse_bad_rows(batch: Sequence[Report], entry: Entry, offset: int, repeated: Sequence[bool]) -> None:
     seen: dict[tuple[str, str, date], int] = {}
     faults = []
     for n, row in enumerate(batch, start=offset):
@@ -134,9 +137,16 @@ def _refuse_bad_days(batch: Sequence[Report], entry: Entry, offset: int) -> None
             )
         if row.day < EARLIEST:
             faults.append(Fault(pointer, "date_out_of_bounds", f"{row.day} is before {EARLIEST}; check the year."))
+        if not isinstance(row.quantity, int) or isinstance(row.quantity, bool) or row.quantity < 0:
+            detail = "Use is a whole number of base units, 0 or more."
+            faults.append(Fault(f"/rows/{n}/quantity", Invalid.code, detail))
+        elif row.quantity > QUANTITY_MAX:
+            detail = "More than 10^15 units a day cannot be real: check the quantity."
+            faults.append(Fault(f"/rows/{n}/quantity", "quantity_too_large", detail))
         first = seen.setdefault((row.location, row.item, row.day), n)
-        if first != n:
-            detail = f"{row.location} {row.item} {row.day} stands in row {first} already; send each day once."
+        if first != n or repeated[n - offset]:
+            where = f"row {first}" if first != n else "an earlier row"
+            detail = f"{row.location} {row.item} {row.day} stands in {where} already; send each day once."
             faults.append(Fault(pointer, "duplicate_row", detail))
     if faults:
         kind = OutOfBounds if faults[0].code == "future_date" else Invalid

@@ -97,8 +97,12 @@ def read(
 
 
 def scopes_of(session: Session, world: Board, item: ItemRow) -> list[Place]:
-    """Where an item is assessed: every scope that has held it, and every scope for which a policy names it."""
+    """Where an item is assessed: every scope that has held it, that a policy names it for, or that has a row of it.
+
+    A row that was kept stays up to date when its policy has ended: it then says that no policy rules.
+    """
     ids = {p.scope_id for p in world.policies if p.speaks_of(item)}
+    ids.update(session.connection().execute(_KEPT, {"item": item.id}).scalars())
     for location_id in session.connection().execute(_STOCKED, {"item": item.id}).scalars():
         ids.update(_ancestors(world.places[location_id]))
     inside = [world.places[i] for i in ids if world.places[i].inside]
@@ -119,6 +123,7 @@ def _ancestors(place: Place) -> list[int]:
 _STOCKED = (
     select(BALANCE.c.location_id).join(LOT, LOT.c.id == BALANCE.c.lot_id).where(LOT.c.item_id == bindparam("item"))
 ).distinct()
+_KEPT = select(COVERAGE.c.scope_id).where(COVERAGE.c.item_id == bindparam("item"))
 
 
 # -- keeping (the worker) ---------------------------------------------------------------------------------------------
@@ -134,10 +139,15 @@ def take_due(session: Session, item_id: int) -> set[int]:
     """Take an item's waiting changes off the queue: the places where something changed.
 
     Deleted first and the ledger read afterwards, in the same READ COMMITTED transaction: a movement that is not
-    visible to the reading has not been deleted here either, and keeps its own row for the next beat.
+    visible to the reading has not been deleted here either, and keeps its own row for the next beat. The item stays
+    locked against a second worker until this transaction ends: an older reading must not be stored over a newer one.
     """
+    session.connection().execute(_LOCK_ITEM, {"item": item_id})
     gone = session.connection().execute(delete(DUE).where(DUE.c.item_id == item_id).returning(DUE.c.location_id))
     return set(gone.scalars())
+
+
+_LOCK_ITEM = select(ITEM.c.id).where(ITEM.c.id == bindparam("item")).with_for_update(key_share=True)
 
 
 def scopes_due(world: Board, scopes: Sequence[Place], changed: Iterable[int]) -> list[Place]:
@@ -303,3 +313,9 @@ def _waiting(session: Session) -> dict[int, list[str]]:
 def compact(value: Json) -> str:
     """JSON text as it is stored and answered."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def last_assessed(session: Session) -> datetime | None:
+    """When anything was last assessed."""
+    found: datetime | None = session.connection().execute(select(func.max(COVERAGE.c.assessed_at))).scalar_one()
+    return found

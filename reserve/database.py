@@ -191,7 +191,10 @@ def transact(engine: Engine, work: Callable[[Session], T]) -> T:
             with writing(engine) as session:
                 return work(session)
         except DBAPIError as error:
-            if _sqlstate(error) not in _LOST_RACE or attempt == RETRIES - 1:
+            state = _sqlstate(error)
+            if attempt == RETRIES - 1 and state in {"40001", "40P01"}:
+                raise Busy("Too many entries meet at once; send the same request again in a second.") from error
+            if attempt == RETRIES - 1 or state not in _LOST_RACE:
                 raise
             time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))  # noqa: S311 - jitter, no secret
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -241,7 +244,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             "This database was made by a newer version of the product: run that version, or restore a backup."
         )
     options = engine.execution_options(reserve_writes=True)
-    with gate(engine), options.connect() as connection:
+    with _refused_by_the_database(), gate(engine), options.connect() as connection:
+        if connection.dialect.name == "postgresql":  # of two servers that start at once the second finds the work done
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('reserve migrate'))"))
         config = _alembic(connection)
         command.upgrade(config, revision)
         connection.commit()

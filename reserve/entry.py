@@ -36,7 +36,10 @@ class Entry:
         OutOfBounds
             in the future beyond a clock's tolerance, or further back than back-dating allows.
         """
-        moment = self._moment(incoming=incoming)
+        try:
+            moment = self._moment(incoming=incoming)
+        except OverflowError:
+            raise _out_of_bounds(f"{self.occurred} lies outside the calendar; check the year.") from None
         if moment > self.now + CLOCK_TOLERANCE:
             raise _out_of_bounds(f"{self.occurred} lies in the future; check the clock of the device.")
         moment = min(moment, self.now)
@@ -52,6 +55,8 @@ class Entry:
         if self.occurred is None:
             return self.now
         if isinstance(self.occurred, datetime):
+            if self.occurred.tzinfo is None:
+                raise ValueError("a moment needs its zone; a naive datetime was given")
             return self.occurred.astimezone(UTC)
         if self.occurred == self.today:
             return self.now

@@ -17,6 +17,7 @@ Refusal
 ├── Invalid                   a value that can never be right
 │   ├── UnknownItem, UnknownLocation, UnknownLot, UnknownPack
 │   ├── KeyReused             an Idempotency-Key with another body
+│   ├── SheetRefused          a sheet with anything wrong in it; names every cell
 │   └── OutOfBounds           back-dated too far, or in the future
 └── Unavailable               not now: busy, storage full, database gone
 """
@@ -147,6 +148,38 @@ class UnknownPack(Invalid):
 class KeyReused(Invalid):
     code = "key_reused"
     title = "The Idempotency-Key belongs to another request"
+
+
+class SheetFault(NamedTuple):
+    """One thing wrong in a sheet: `row` as a spreadsheet shows it (the column names are row 1), None for the file."""
+
+    row: int | None
+    column: str | None
+    value: str | None
+    code: str
+    detail: str
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words: `row 4, quantity`."""
+        return ", ".join(part for part in (self.row and f"row {self.row}", self.column) if part)
+
+
+class SheetRefused(Invalid):
+    """Nothing of the sheet is recorded. `cells`: what is wrong, in the order of the sheet; `found`: how much in all."""
+
+    code = "sheet_refused"
+    title = "The sheet was refused"
+
+    def __init__(self, cells: Sequence[SheetFault], *, found: int | None = None) -> None:
+        self.cells = tuple(cells)
+        self.found = found or len(self.cells)
+        first, counted = self.cells[0], f"{self.found} things are wrong" if self.found > 1 else "One thing is wrong"
+        where = f"{first.place}: " if first.place else ""
+        super().__init__(
+            f"{counted} in the sheet and nothing was recorded. {where}{first.detail}",
+            faults=[Fault(f"/rows/{c.row or 1}/{c.column or ''}".rstrip("/"), c.code, c.detail) for c in self.cells],
+        )
 
 
 class OutOfBounds(Invalid):

@@ -155,6 +155,8 @@ class PeakTold(NamedTuple):
 
 
 class PolicyTold(NamedTuple):
+    """A policy's arithmetic; `rate` is units a day: the peak by its own method, or persons times norm."""
+
     code: str
     required_days: int | None
     required: int
@@ -169,7 +171,7 @@ def lines(
     said = [_stock_line(told), _peak_line(told, peak)]
     if told.days is not None and told.peak:
         said += [_expiry_line(told, tightest), _days_line(told)]
-    said += [_policy_line(told, policy) for policy in policies]
+    said += [_policy_line(policy) for policy in policies]
     if told.falls_below_on is not None and told.runs_out_on is not None:
         said.append(_dates_line(told))
     return said
@@ -222,12 +224,11 @@ def _days_line(told: Told) -> Sentence:
     return Sentence(f"保障天数 {work}(只舍不入)", f"Days of coverage {work} (rounded down)")
 
 
-def _policy_line(told: Told, policy: PolicyTold) -> Sentence:
-    rate = policy.rate if policy.rate is not None else told.peak
-    if policy.required_days is None or rate is None:
+def _policy_line(policy: PolicyTold) -> Sentence:
+    if policy.required_days is None or policy.rate is None:
         work = units(policy.required)
     else:
-        work = f"{policy.required_days} x {_bracketed(rate)} = {units(policy.required)}"
+        work = f"{policy.required_days} x {_bracketed(policy.rate)} = {units(policy.required)}"
     return Sentence(
         f"标准 {policy.code}:应储 {work}:“{policy.source_text}”",
         f"Policy {policy.code}: {work} required: “{policy.source_text}”",

@@ -35,7 +35,7 @@ from reserve.fefo import Candidate, Picked, order, pick
 from reserve.lots import LotRow, WantedLot
 from reserve.model import QUANTITY_MAX, DocumentKind, Purpose
 from reserve.posting import DOCUMENT, MOVEMENT, Move, Posted, post, too_much
-from reserve.shelf import Shelf, lock, lock_shelf, not_before
+from reserve.shelf import Shelf, lock, lock_lots, lock_shelf, not_before
 
 ADJUSTMENT_REASONS = (
     "opening",
@@ -94,13 +94,14 @@ def receive(
 ) -> Posted:
     """Put goods in stock (入库), all lines or none.
 
-    Refused: an unknown item, GTIN or place; a lot that is known with another expiry; a lot past its last usable day;
-    no expiry for an item that has a shelf life; more than one lot and place can hold.
+    Refused: a quantity that is not 1 to 10^15; an unknown item, GTIN or place; a lot that is known with another expiry;
+    a lot past its last usable day; no expiry for an item that has a shelf life; more than one lot and place can hold.
     """
     place = catalogue.require_place(session, location)
     outside = _end(session, source)
     occurred_at = entry.occurred_at(incoming=True)
     items, quantities = _resolve(session, lines)
+    _refuse_bad_quantities(quantities)
     wanted = [
         WantedLot(item.id, line.lot_number, line.manufactured_on, line.expires_on, f"/lines/{n}")
         for n, (line, item) in enumerate(zip(lines, items, strict=True))
@@ -131,8 +132,11 @@ def issue(
     place = catalogue.require_place(session, location)
     consumer = _end(session, "CONSUMER")
     occurred_at = entry.occurred_at(incoming=False)
+    _refuse_bad_quantities([line.quantity for line in lines])
     items = _items_of(session, lines)
-    shelf = lock_shelf(session, place, {item.id for item in items})
+    # What has been used up since counts too when the entry is of the past: the refusal names the day it was.
+    least = 1 if entry.occurred is None else 0
+    shelf = lock_shelf(session, place, {item.id for item in items}, least)
     occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
     candidates = shelf.candidates(entry.day_of(occurred_at))
     picked = _pick_lines(lines, items, candidates, shelf, entry)
@@ -150,6 +154,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
     """
     place = catalogue.require_place(session, location)
     variance = _end(session, "VARIANCE")
+    _refuse_bad_quantities([abs(line.quantity) for line in lines])
     incoming = all(line.quantity > 0 for line in lines)
     occurred_at = entry.occurred_at(incoming=incoming)
     items = _items_of(session, lines)
@@ -161,7 +166,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
     if faults:
         raise Invalid(faults[0].detail, code="unknown_reason", faults=faults)
     found = _adjusted_lots(session, lines, items)
-    shelf = lock_shelf(session, place, {item.id for item in items})
+    shelf = lock_lots(session, place, found.values())
     occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
     _refuse_losses(lines, items, found, shelf, entry)
     moves = [
@@ -173,7 +178,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
             abs(line.quantity),
             reason=line.reason,
         )
-        for line, item in zip(lines, items, strict=True)
+        for line, item in sorted(zip(lines, items, strict=True), key=lambda pair: pair[0].quantity < 0)
     ]
     return post(session, entry, DocumentKind.ADJUSTMENT, place, moves, occurred_at)
 
@@ -211,6 +216,23 @@ def _end(session: Session, code: str) -> catalogue.Place:
     if found is None or found.inside:
         raise Invalid(f"{code} is not an outside end of the reserve.", code="unknown_location")
     return found
+
+
+def _refuse_bad_quantities(quantities: Sequence[int]) -> None:
+    """Whole units from 1 to 10^15, whoever calls: PostgreSQL would round a fraction, SQLite would keep it."""
+    if not quantities:
+        raise Invalid("A document has at least one line.", faults=[Fault("/lines", "missing", "no lines")])
+    pointers = {n: f"/lines/{n}/quantity" for n, units in enumerate(quantities) if not _whole(units)}
+    if pointers:
+        detail = "A quantity is a whole number of base units, 1 to 10^15."
+        raise Invalid(detail, faults=[Fault(pointer, Invalid.code, detail) for pointer in pointers.values()])
+    for n, units in enumerate(quantities):
+        if units > QUANTITY_MAX:
+            raise too_much(f"/lines/{n}/quantity")
+
+
+def _whole(units: object) -> bool:
+    return isinstance(units, int) and not isinstance(units, bool) and units >= 1
 
 
 def _items_of(session: Session, lines: Sequence[IssueLine | AdjustmentLine]) -> list[ItemRow]:
@@ -404,7 +426,12 @@ def _refuse_shortage(
             for c in candidates
             if c.item_id == items[n].id and not c.expired and not c.held and lines[n].lot_number in {None, c.lot_number}
         ]
-        below = shelf.first_below_zero(ids, lines[n].quantity)
+        wanted = sum(
+            line.quantity
+            for line, item in zip(lines, items, strict=True)
+            if item.id == items[n].id and lines[n].lot_number in {None, line.lot_number}
+        )
+        below = shelf.first_below_zero(ids, wanted)
         if below is not None:
             raise _would_go_negative(entry, items[n].code, below, f"/lines/{n}/quantity")
     detail = "; ".join(

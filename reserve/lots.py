@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from reserve.errors import Conflict, Fault, LotConflict, UnknownLot
-from reserve.model import Hold, Lot, table
+from reserve.model import Balance, CoverageDue, Hold, Lot, table
 
 LOT, HOLD = (table(model) for model in (Lot, Hold))
+_BALANCE, _DUE = table(Balance), table(CoverageDue)
 
 
 class LotRow(NamedTuple):
@@ -113,6 +114,7 @@ def place_hold(session: Session, *, item_id: int, lot_number: str, reason: str, 
     if held(session, [lot.id]):
         raise Conflict(f"Lot {lot_number} is on hold already.", code="already_on_hold")
     session.connection().execute(insert(HOLD).values(lot_id=lot.id, reason=reason, placed_by=actor, placed_at=now))
+    _mark_due(session, lot, now)
     return lot
 
 
@@ -123,7 +125,16 @@ def lift_hold(session: Session, *, item_id: int, lot_number: str, actor: str, no
     )
     if lifted.rowcount == 0:
         raise Conflict(f"Lot {lot_number} is not on hold.", code="not_on_hold")
+    _mark_due(session, lot, now)
     return lot
+
+
+def _mark_due(session: Session, lot: LotRow, now: datetime) -> None:
+    """Wherever the lot lies, coverage has changed."""
+    where = select(_BALANCE.c.location_id, literal(lot.item_id), literal(now, _DUE.c.recorded_at.type)).where(
+        _BALANCE.c.lot_id == lot.id, _BALANCE.c.on_hand > 0
+    )
+    session.connection().execute(insert(_DUE).from_select(["location_id", "item_id", "recorded_at"], where))
 
 
 def _locked(session: Session, item_id: int, lot_number: str) -> LotRow:

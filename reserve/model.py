@@ -519,4 +519,3 @@ class Beat(SQLModel, table=True):
 
     worker: str = Field(primary_key=True, max_length=80)
     beat_at: datetime = Field(sa_type=Moment)
-    assessed_day: date | None = None

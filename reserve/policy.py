@@ -8,11 +8,12 @@ from typing import NamedTuple
 from sqlalchemy import insert, select
 from sqlmodel import Session
 
+from forecasting.peak import parse_method
 from reserve import catalogue
 from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
 from reserve.errors import AlreadyThere, Fault, Invalid, UnknownItem
-from reserve.model import Category, LocationKind, Policy, PolicyKind, table
+from reserve.model import QUANTITY_MAX, Category, Policy, PolicyKind, table
 from reserve.posting import mark_due
 
 POLICY = table(Policy)
@@ -78,7 +79,8 @@ _COLUMNS = [POLICY.c[name] for name in PolicyRow._fields]
 def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
     """Make a policy, or a new version of one from its `effective_from` on. Every item it speaks of is assessed again.
 
-    Refused: an unknown scope or item; terms that its kind does not have; a second version of the same day.
+    Refused: an unknown scope or item; terms that its kind does not have, or that cannot be; a second version of the
+    same day.
     """
     scope = catalogue.require_place(session, new.scope, "/scope")
     item = None if new.item is None else catalogue.item(session, new.item)
@@ -105,7 +107,7 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
         )
     )
     made = next(p for p in versions(session) if (p.code, p.effective_from) == (new.code, new.effective_from))
-    below = [p for p in catalogue.places(session) if scope.holds(p) and p.kind in _JUDGED]
+    below = [p for p in catalogue.places(session) if scope.holds(p)]
     spoken_of = [i for i in catalogue.items(session) if made.speaks_of(i)]
     mark_due(session, ((p.id, i.id) for i in spoken_of for p in below), entry.now)
     return made
@@ -130,7 +132,24 @@ def applying(policies: Iterable[PolicyRow], item: ItemRow, scope: Place, places:
     return [p for p in policies if p.speaks_of(item) and places[p.scope_id].holds(scope)]
 
 
-_JUDGED = (LocationKind.REGION, LocationKind.WAREHOUSE)
+_BOUNDS = {
+    "required_days": (1, 36_500),
+    "persons": (1, 10**12),
+    "norm": (Fraction(1, 1000), 10**6),
+    "quantity": (1, QUANTITY_MAX),
+    "look_back_days": (28, 3660),
+    "lead_time_days": (0, 3660),
+    "margin_days": (0, 3660),
+}
+
+
+def _method_problem(method: str, look_back_days: int) -> str | None:
+    """What is wrong with a peak method: the worker could not assess by it."""
+    try:
+        width = parse_method(method).width
+    except ValueError as error:
+        return str(error)
+    return None if width <= look_back_days else f"{method} looks at more than the {look_back_days} days looked back on."
 
 
 def _refuse_bad_terms(new: NewPolicy) -> None:
@@ -146,6 +165,15 @@ def _refuse_bad_terms(new: NewPolicy) -> None:
         for term, needed in wanted.items()
         if needed == (getattr(new, term) is None)
     ]
+    faults += [
+        Fault(f"/{term}", "policy_terms", f"{term} is {least} to {most}.")
+        for term, (least, most) in _BOUNDS.items()
+        if (value := getattr(new, term)) is not None and not least <= value <= most
+    ]
+    if new.effective_until is not None and new.effective_until < new.effective_from:
+        faults.append(Fault("/effective_until", "policy_terms", "A policy ends on or after the day it begins."))
+    if problem := _method_problem(new.method, new.look_back_days):
+        faults.append(Fault("/method", "unknown_method", problem))
     if (new.item is None) == (new.category is None):
         faults.append(Fault("/item", "policy_terms", "A policy speaks either of an item or of a category."))
     if new.norm is not None and (new.norm * 1000).denominator != 1:

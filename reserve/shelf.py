@@ -77,11 +77,20 @@ class Shelf:
         return None
 
 
-def lock_shelf(session: Session, place: Place, item_ids: Iterable[int]) -> Shelf:
-    rows = session.connection().execute(_LOCK_BALANCES_OF_ITEMS, {"location": place.id, "items": sorted(item_ids)})
+def lock_shelf(session: Session, place: Place, item_ids: Iterable[int], least: int) -> Shelf:
+    """All lots of some items of which there are at least so many units: 1 for what lies there, 0 for what ever did."""
+    asked = {"location": place.id, "items": sorted(item_ids), "least": least}
+    rows = session.connection().execute(_LOCK_BALANCES_OF_ITEMS, asked)
     on_hand = {row.lot_id: row.on_hand for row in rows}
     found = lots.share(session, on_hand) if on_hand else {}
     return Shelf(place, on_hand, found, lots.held(session, on_hand) if on_hand else set())
+
+
+def lock_lots(session: Session, place: Place, named: Iterable[LotRow]) -> Shelf:
+    """Some lots by name, whatever is left of them; holds do not matter to whoever corrects the books."""
+    found = {lot.id: lot for lot in named}
+    on_hand = lock(session, place.id, list(found))
+    return Shelf(place, on_hand, {lot_id: found[lot_id] for lot_id in on_hand}, set())
 
 
 def lock(session: Session, location_id: int, lot_ids: Sequence[int]) -> dict[int, int]:
@@ -114,7 +123,7 @@ _LOCK_BALANCES_OF_ITEMS = (
     .where(
         BALANCE.c.location_id == bindparam("location"),
         LOT.c.item_id.in_(bindparam("items", expanding=True)),
-        BALANCE.c.on_hand > 0,
+        BALANCE.c.on_hand >= bindparam("least"),
     )
     .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
     .with_for_update(of=BALANCE)

@@ -106,12 +106,16 @@ def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnE
 
 
 def _hold_reason(question: StockQuestion) -> ColumnElement[str | None]:
-    """The reason of the hold that stood at the moment asked about."""
-    standing = [HOLD.c.lot_id == LOT.c.id]
-    if question.at is None:
-        standing.append(HOLD.c.lifted_at.is_(None))
-    else:
-        standing += [HOLD.c.placed_at < question.at, or_(HOLD.c.lifted_at.is_(None), HOLD.c.lifted_at >= question.at)]
+    """The reason of the hold that stood at the moment asked about, as far as it was known then."""
+    standing: list[ColumnElement[bool]] = [HOLD.c.lot_id == LOT.c.id]
+    not_lifted: list[ColumnElement[bool]] = [HOLD.c.lifted_at.is_(None)]
+    if question.at is not None:
+        standing.append(HOLD.c.placed_at < question.at)
+        not_lifted.append(HOLD.c.lifted_at >= question.at)
+    if question.known_at is not None:
+        standing.append(HOLD.c.placed_at <= question.known_at)
+        not_lifted.append(HOLD.c.lifted_at > question.known_at)
+    standing.append(or_(*not_lifted))
     return select(func.min(HOLD.c.reason)).where(*standing).scalar_subquery()
 
 

@@ -41,9 +41,7 @@ def load(session: Session, *, seed: int, now: datetime, zone: ZoneInfo, progress
         progress(done, steps)
     done = len(documents)
     for item, location, reports in _series(session, year.consumption, year.consumption.first_day):
-        consumption.record_history(
-            session, item_id=item, location_id=location, reports=reports, told_after=REPORTED_AFTER, zone=zone, actor=ACTOR
-        )
+        _report(session, item, location, reports, zone)
         done += 1
         progress(done, steps)
     return year
@@ -57,9 +55,7 @@ def extend(session: Session, *, seed: int, last_day: date, now: datetime, zone: 
     use = demonstration(seed, today).consumption
     changed = set()
     for item, location, reports in _series(session, use, last_day + timedelta(days=1)):
-        consumption.record_history(
-            session, item_id=item, location_id=location, reports=reports, told_after=REPORTED_AFTER, zone=zone, actor=ACTOR
-        )
+        _report(session, item, location, reports, zone)
         changed.add((location, item))
     mark_due(session, sorted(changed), now)
     return (today - last_day).days - 1
@@ -140,6 +136,18 @@ def _record(session: Session, document: Receipt | Issue, zone: ZoneInfo) -> None
         lines=[ledger.IssueLine(line.item, line.quantity) for line in document.lines],
         purpose=Purpose.ALLOCATION,
         recipient=document.recipient,
+    )
+
+
+def _report(session: Session, item: int, location: int, reports: list[tuple[date, int]], zone: ZoneInfo) -> None:
+    consumption.record_history(
+        session,
+        item_id=item,
+        location_id=location,
+        reports=reports,
+        told_after=REPORTED_AFTER,
+        zone=zone,
+        actor=ACTOR,
     )
 
 

@@ -69,7 +69,6 @@ def _tables() -> None:
         "beat",
         sa.Column("worker", sa.String(length=80), nullable=False),
         sa.Column("beat_at", MOMENT, nullable=False),
-        sa.Column("assessed_day", sa.Date(), nullable=True),
         sa.PrimaryKeyConstraint("worker"),
     )
     op.create_table(

@@ -1,0 +1,184 @@
+"""HTTP about items, locations and policies: what there is, and adding to it."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from api.bodies import Code, Day, Long, Quantity, Short, Strict, body_of, parse
+from api.desk import AtDesk, Recording, answer, page, place_in_body, read_cursor
+from api.stock import Body, Limit
+from reserve import access, catalogue, policy
+from reserve.access import Verb
+from reserve.model import Category, ConsumptionSource, LocationKind, PolicyKind
+
+router = APIRouter(prefix="/v1")
+
+
+class PackIn(Strict):
+    gtin: Annotated[str, Field(min_length=8, max_length=14)]
+    units_per_pack: Quantity
+    name: Annotated[Short, Field(max_length=40)] | None = None
+
+
+class ItemIn(Strict):
+    code: Code
+    name_zh: Short
+    name_en: Short
+    category: Category
+    base_unit: Annotated[Short, Field(max_length=20)]
+    standard: Annotated[Short, Field(max_length=80)] | None = None
+    gb_class: Annotated[str, Field(pattern=r"^\d{7}$")] | None = None
+    shelf_life_days: Annotated[int, Field(strict=True, ge=1, le=36600)] | None = None
+    packs: Annotated[list[PackIn], Field(default_factory=list, max_length=100)]
+
+
+class LocationIn(Strict):
+    code: Code
+    name_zh: Short
+    name_en: Short
+    kind: LocationKind
+    parent: Code
+    consumption_source: ConsumptionSource | None = None
+    opened_on: Day | None = None
+    closed_on: Day | None = None
+
+
+def _norm(value: object) -> Fraction | None:
+    """Units a person (or bed) and day, at most three decimals."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10**6:
+        raise PydanticCustomError("norm", "a norm is a number above 0, at most 10^6")
+    return Fraction(Decimal(repr(value)))
+
+
+class PolicyIn(Strict):
+    code: Code
+    item: Code | None = None
+    category: Category | None = None
+    scope: Code
+    kind: PolicyKind
+    required_days: Annotated[int, Field(strict=True, ge=1, le=3660)] | None = None
+    persons: Quantity | None = None
+    norm: Annotated[Any, BeforeValidator(_norm)] = None
+    quantity: Quantity | None = None
+    method: Short = "rolling_mean_max"
+    look_back_days: Annotated[int, Field(strict=True, ge=28, le=3660)] = 365
+    lead_time_days: Annotated[int, Field(strict=True, ge=0, le=3660)] = 14
+    margin_days: Annotated[int, Field(strict=True, ge=0, le=3660)] = 7
+    effective_from: Day
+    effective_until: Day | None = None
+    source_title: Short | None = None
+    source_text: Long
+
+
+@router.get("/items", tags=["catalogue"])
+def get_items(desk: AtDesk, request: Request, limit: Limit = 100, cursor: str | None = None) -> Response:
+    """物资. Items with their packs, by code."""
+    after = read_cursor(cursor, (str,))
+    with desk.asking(request) as (session, _actor):
+        items, packs = catalogue.items(session), catalogue.packs(session)
+    rows = [row for row in items if after is None or row.code > after[0]]
+    kept, following = page(rows[: limit + 1], limit, lambda row: [row.code])
+    return answer({"items": [_item(row, packs) for row in kept], "next_cursor": following})
+
+
+@router.get("/locations", tags=["catalogue"])
+def get_locations(desk: AtDesk, request: Request, limit: Limit = 100, cursor: str | None = None) -> Response:
+    """库点. The locations of one's subtree, parents first."""
+    after = read_cursor(cursor, (int,))
+    with desk.asking(request) as (session, actor):
+        places = [p for p in catalogue.places(session) if p.inside and actor.place.holds(p)]
+    codes = {p.id: p.code for p in places}
+    start = 0
+    if after is not None:
+        start = next((n + 1 for n, p in enumerate(places) if p.id == after[0]), len(places))
+    kept, following = page(places[start : start + limit + 1], limit, lambda p: [p.id])
+    return answer({"items": [_place(p, codes) for p in kept], "next_cursor": following})
+
+
+@router.get("/policies", tags=["catalogue"])
+def get_policies(desk: AtDesk, request: Request) -> Response:
+    """储备标准. Every version of every policy, with the text it rests on."""
+    with desk.asking(request) as (session, _actor):
+        rows = policy.versions(session)
+        scopes = {p.id: p.code for p in catalogue.places(session)}
+        items = {i.id: i.code for i in catalogue.items(session)}
+    return answer({"items": [_policy(row, scopes, items) for row in rows], "next_cursor": None})
+
+
+@router.post("/items", status_code=201, openapi_extra=body_of(ItemIn), tags=["catalogue"])
+def post_item(desk: AtDesk, request: Request, raw: Body) -> Response:
+    """Add an item with its packs."""
+    body = parse(ItemIn, request, raw)
+
+    def work(recording: Recording) -> dict[str, Any]:
+        access.require(recording.actor, Verb.MANAGE, None)
+        given = body.model_dump(exclude={"packs"})
+        packs = [catalogue.NewPack(**pack.model_dump()) for pack in body.packs]
+        made = catalogue.add_item(recording.session, catalogue.NewItem(**given, packs=packs))
+        return _item(made, catalogue.packs(recording.session))
+
+    return desk.record(request, raw, work)
+
+
+@router.post("/locations", status_code=201, openapi_extra=body_of(LocationIn), tags=["catalogue"])
+def post_location(desk: AtDesk, request: Request, raw: Body) -> Response:
+    """Add a location below one that there is."""
+    body = parse(LocationIn, request, raw)
+
+    def work(recording: Recording) -> dict[str, Any]:
+        above = place_in_body(recording, Verb.MANAGE, body.parent, "/parent")
+        made = catalogue.add_location(recording.session, catalogue.NewLocation(**body.model_dump()))
+        return _place(made, {above.id: above.code})
+
+    return desk.record(request, raw, work)
+
+
+@router.post("/policies", status_code=201, openapi_extra=body_of(PolicyIn), tags=["catalogue"])
+def post_policy(desk: AtDesk, request: Request, raw: Body) -> Response:
+    """Add a policy, or a new version of one from its `effective_from` on."""
+    body = parse(PolicyIn, request, raw)
+
+    def work(recording: Recording) -> dict[str, Any]:
+        scope = place_in_body(recording, Verb.MANAGE, body.scope, "/scope")
+        made = policy.add(recording.session, recording.entry(), policy.NewPolicy(**body.model_dump()))
+        items = {made.item_id: body.item} if made.item_id is not None else {}
+        return _policy(made, {scope.id: scope.code}, items)
+
+    return desk.record(request, raw, work)
+
+
+def _item(row: catalogue.ItemRow, packs: list[catalogue.PackRow]) -> dict[str, Any]:
+    values = row._asdict()
+    del values["id"]
+    own = [p for p in packs if p.item_id == row.id]
+    return {**values, "packs": [{"gtin": p.gtin, "units_per_pack": p.units_per_pack, "name": p.name} for p in own]}
+
+
+def _place(place: catalogue.Place, codes: dict[int, str]) -> dict[str, Any]:
+    return {
+        "code": place.code,
+        "name_zh": place.name_zh,
+        "name_en": place.name_en,
+        "kind": place.kind,
+        "parent": None if place.parent_id is None else codes.get(place.parent_id),
+        "consumption_source": place.consumption_source,
+        "opened_on": place.opened_on,
+        "closed_on": place.closed_on,
+    }
+
+
+def _policy(row: policy.PolicyRow, scopes: dict[int, str], items: Any) -> dict[str, Any]:  # noqa: ANN401 - id to code
+    values = row._asdict()
+    norm = values.pop("norm_per_1000")
+    return {
+        **{k: v for k, v in values.items() if k not in {"item_id", "scope_id"}},
+        "norm": None if norm is None else norm / 1000,
+        "item": items.get(row.item_id),
+        "scope": scopes.get(row.scope_id),
+    }

@@ -1,0 +1,198 @@
+"""HTTP about coverage: the stored rows, one row explained, any past day again, and the projection at the peak."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlmodel import Session
+
+from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
+from api.stock import CodeAsked, Limit, aware, past_day
+from forecasting.peak import parse_method
+from reserve import assessment, catalogue, coverage
+from reserve.access import Actor
+from reserve.assessment import Assessment, Situation
+from reserve.catalogue import ItemRow, Place
+from reserve.coverage import TableQuestion
+from reserve.errors import Invalid, Unknown
+from reserve.model import Category, Level
+
+router = APIRouter(prefix="/v1", tags=["asking"])
+
+CodeNamed = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+Method = Annotated[str | None, Query(max_length=40)]
+
+
+@router.get("/coverage")
+def get_coverage(
+    desk: AtDesk,
+    request: Request,
+    scope: CodeAsked = None,
+    item: CodeAsked = None,
+    category: Category | None = None,
+    level: Level | None = None,
+    as_of: date | None = None,
+    known_at: datetime | None = None,
+    method: Method = None,
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> Response:
+    """保障能力. One row an item and scope as the worker stored it; `as_of`, `known_at` or `method` compute it again."""
+    language, after = language_of(request), read_cursor(cursor, (str, str))
+    with desk.asking(request) as (session, actor):
+        named = None if scope is None else place_in_path(session, actor, scope)
+        if item is not None and catalogue.item(session, item) is None:
+            raise Unknown(f"There is no item {item}; see GET /v1/items.", code="unknown_item")
+        if as_of is not None or known_at is not None or method is not None:
+            if named is None:
+                raise Invalid("Say for which scope a past day or another method is asked for.", code="scope_needed")
+            texts = _recomputed(session, desk, named, (item, category, level), (as_of, known_at, method), language)
+            return _listed(texts, None)
+        rows = coverage.stored(
+            session,
+            TableQuestion(
+                scope=scope,
+                within=actor.place,
+                item=item,
+                category=category,
+                level=level,
+                after=None if after is None else _ids(session, after),
+                limit=limit + 1,
+            ),
+            desk.clock(),
+        )
+    kept, following = page(rows, limit, lambda row: [row.scope, row.item])
+    etag = _etag(language, following or "", *(f"{r.scope}/{r.item}/{r.number}/{r.stale}" for r in kept))
+    return unchanged(request, etag) or _listed([row.text(language) for row in kept], following, etag)
+
+
+@router.get("/coverage/{scope}/{item}")
+def get_explained(
+    desk: AtDesk,
+    request: Request,
+    scope: CodeNamed,
+    item: CodeNamed,
+    as_of: date | None = None,
+    known_at: datetime | None = None,
+    method: Method = None,
+) -> Response:
+    """One row with everything that went in: enough to redo the number by hand."""
+    language = language_of(request)
+    with desk.asking(request) as (session, actor):
+        place, article = _named(session, actor, scope, item)
+        if as_of is None and known_at is None and method is None:
+            question = TableQuestion(scope=scope, item=item)
+            kept = coverage.stored(session, question, desk.clock())
+            if kept:
+                row = kept[0]
+                etag = _etag(language, f"{row.scope}/{row.item}/{row.number}/{row.stale}")
+                text = f'{row.text(language)[:-1]},"explanation":{row.explanation}}}'
+                return unchanged(request, etag) or _text(text, etag)
+        with _situation(session, desk, place, article, (as_of, known_at, method)) as case:
+            found = assessment.assess(case)
+    return answer({**row_of(found, language, desk.clock()), "explanation": found.explanation})
+
+
+@router.get("/coverage/{scope}/{item}/projection")
+def get_projection(
+    desk: AtDesk,
+    request: Request,
+    scope: CodeNamed,
+    item: CodeNamed,
+    days: Annotated[int, Query(ge=1, le=365)] = 90,
+    as_of: date | None = None,
+    method: Method = None,
+) -> Response:
+    """Stock day by day if it is used at the peak, lots expiring on the way."""
+    with desk.asking(request) as (session, actor):
+        place, article = _named(session, actor, scope, item)
+        with _situation(session, desk, place, article, (as_of, None, method)) as case:
+            return answer(assessment.projection(case, days))
+
+
+Asked = tuple[date | None, datetime | None, str | None]
+
+
+@contextmanager
+def _situation(session: Session, desk: Desk, place: Place, item: ItemRow, asked: Asked) -> Iterator[Situation]:
+    case = next(iter(_situations(session, desk, place, [item], asked)))
+    yield case
+
+
+def _situations(session: Session, desk: Desk, place: Place, items: list[ItemRow], asked: Asked) -> Iterator[Situation]:
+    as_of, known_at, method = asked
+    now = desk.clock()
+    today = now.astimezone(desk.zone).date()
+    if method is not None:
+        _require_method(method)
+    past = None if as_of is None else past_day(as_of, today)
+    at = coverage.when(past, now=now, zone=desk.zone, known_at=aware(known_at))
+    world = coverage.board(session, at)
+    for item in items:
+        yield from coverage.read(session, world, item, [place], at, method)
+
+
+def _require_method(method: str) -> None:
+    try:
+        parse_method(method)
+    except ValueError as error:
+        raise Invalid(str(error), code="unknown_method") from None
+
+
+def _recomputed(
+    session: Session,
+    desk: Desk,
+    place: Place,
+    filters: tuple[str | None, Category | None, Level | None],
+    asked: Asked,
+    language: str,
+) -> list[str]:
+    code, category, level = filters
+    items = [
+        i
+        for i in catalogue.items(session)
+        if (code is None or i.code == code) and (category is None or i.category == category)
+    ]
+    now = desk.clock()
+    found = [assessment.assess(case) for case in _situations(session, desk, place, items, asked)]
+    told = [a for a in found if (a.row["on_hand"] or a.judged or a.row["peak_daily"]) and level in {None, a.level}]
+    return [json.dumps(row_of(a, language, now), ensure_ascii=False, separators=(",", ":")) for a in told]
+
+
+def row_of(found: Assessment, language: str, now: datetime) -> dict[str, Any]:
+    """A row computed for this answer: never stale."""
+    reason = found.reason.zh if language == "zh" else found.reason.en
+    return {**found.row, "stale": False, "reason": reason, "assessed_at": moment(now)}
+
+
+def _named(session: Session, actor: Actor, scope: str, item: str) -> tuple[Place, ItemRow]:
+    place = place_in_path(session, actor, scope)
+    article = catalogue.item(session, item)
+    if article is None:
+        raise Unknown(f"There is no item {item}; see GET /v1/items.", code="unknown_item")
+    return place, article
+
+
+def _ids(session: Session, after: list[Any]) -> tuple[int, int]:
+    place, item = catalogue.place(session, after[0]), catalogue.item(session, after[1])
+    if place is None or item is None:
+        raise Invalid("This cursor is not one of ours; use next_cursor as it was answered.", code="bad_cursor")
+    return place.id, item.id
+
+
+def _etag(*parts: str) -> str:
+    """From the numbers of the assessments, not from hashing what they say."""
+    return f'"{sha256("|".join(parts).encode()).hexdigest()[:32]}"'
+
+
+def _listed(texts: list[str], following: str | None, etag: str | None = None) -> Response:
+    return _text(f'{{"items":[{",".join(texts)}],"next_cursor":{json.dumps(following)}}}', etag)
+
+
+def _text(text: str, etag: str | None = None) -> Response:
+    headers = {"Vary": "Accept-Language", **({"ETag": etag} if etag else {})}
+    return Response(text, media_type="application/json", headers=headers)

@@ -1,0 +1,177 @@
+"""The worker: `beat` assesses what is due, raises what is news, and delivers what waits."""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+
+from api import notify
+from api.desk import Desk
+from reserve import alerts, beats, catalogue, coverage, database
+from reserve.alerts import Claimed, Outcome
+from reserve.catalogue import ItemRow
+from reserve.errors import Refusal
+
+log = logging.getLogger("reserve.worker")
+
+ITEMS_A_BEAT = 200
+JUMP_FORWARD = timedelta(hours=1)
+JUMP_BACK = timedelta(minutes=5)
+
+Progress = Callable[[int, int], None]
+
+
+class Beat(NamedTuple):
+    """What one beat did."""
+
+    rows: int
+    alerts: int
+    delivered: int
+    failed: int
+
+
+def beat(desk: Desk, name: str = "worker", progress: Progress | None = None) -> Beat:
+    """Everything that is due, once: the heartbeat, the assessments, the deliveries."""
+    rows, raised = assess_due(desk, name, progress)
+    delivered, failed = deliver_due(desk)
+    return Beat(rows, raised, delivered, failed)
+
+
+# -- assessing --------------------------------------------------------------------------------------------------------
+
+
+def assess_due(desk: Desk, name: str = "worker", progress: Progress | None = None) -> tuple[int, int]:
+    """Assess the items whose stock, use or policy changed, and on a new day all. One transaction an item.
+
+    Returns the rows assessed and the alerts raised.
+    """
+    now = desk.clock()
+    moment = coverage.when(None, now=now, zone=desk.zone)
+    database.transact(desk.engine, lambda session: beats.live(session, name, now))
+    with database.reading(desk.engine) as session:
+        due = coverage.items_due(session, ITEMS_A_BEAT)
+        old = coverage.out_of_date(session, coverage.board(session, moment), moment.as_of)
+        items = catalogue.items_by_id(session, {*due, *old})
+    rows = raised = 0
+    queue = [*due, *sorted(old - set(due))]
+    for n, item_id in enumerate(queue, start=1):
+        work = _assess(items[item_id], desk, everywhere=item_id in old)
+        done = database.transact(desk.engine, work)
+        rows, raised = rows + done[0], raised + done[1]
+        if progress is not None:
+            progress(n, len(queue))
+    return rows, raised
+
+
+def _assess(item: ItemRow, desk: Desk, *, everywhere: bool) -> Callable[[Session], tuple[int, int]]:
+    now = desk.clock()
+    moment = coverage.when(None, now=now, zone=desk.zone)
+
+    def work(session: Session) -> tuple[int, int]:
+        changed = coverage.take_due(session, item.id)
+        world = coverage.board(session, moment)
+        scopes = coverage.scopes_of(session, world, item)
+        if not everywhere:
+            scopes = coverage.scopes_due(world, scopes, changed)
+        found = coverage.assess_item(session, world, item, scopes, moment)
+        coverage.store(session, found, now)
+        return len(found), alerts.consider(session, found, now)
+
+    return work
+
+
+# -- delivering -------------------------------------------------------------------------------------------------------
+
+
+def deliver_due(desk: Desk, rounds: int = 1000) -> tuple[int, int]:
+    """Send what waits: claim and commit, send with no transaction open, settle. Returns delivered and failed.
+
+    One sending a receiver at a time, eight at once in all; ends when nothing more is due.
+    """
+    delivered = failed = 0
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="notify") as pool:
+        for _ in range(rounds):
+            now = desk.clock()
+            token = uuid.uuid4().hex
+            claimed = database.transact(desk.engine, partial(alerts.claim, now=now, token=token))
+            if not claimed:
+                break
+            outcomes = pool.map(lambda notice: _deliver(desk, notice), claimed)
+            for outcome in outcomes:
+                delivered += outcome.delivered
+                failed += not outcome.delivered
+    return delivered, failed
+
+
+def _deliver(desk: Desk, notice: Claimed) -> Outcome:
+    outcome = notify.send(notice, now=desk.clock(), settings=desk.settings)
+    database.transact(desk.engine, lambda session: alerts.settle(session, notice, outcome, desk.clock()))
+    if not outcome.delivered:
+        log.warning("notice %s to receiver %s: %s", notice.id, notice.receiver_id, outcome.error)
+    return outcome
+
+
+# -- living -----------------------------------------------------------------------------------------------------------
+
+
+class Worker:
+    """Two threads, one that assesses and one that delivers, so that a slow receiver never delays a number."""
+
+    def __init__(self, desk: Desk, name: str | None = None) -> None:
+        self._desk = desk
+        self._name = name or f"worker-{uuid.uuid4().hex[:8]}"
+        self._stop = threading.Event()
+        self._clock = _ClockGuard()
+        self._threads = [
+            threading.Thread(target=self._live, args=(step,), name=f"reserve-{what}", daemon=True)
+            for what, step in (("assess", self._assess), ("deliver", self._deliver))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=15)
+
+    def _live(self, step: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                step()
+            except (Refusal, SQLAlchemyError) as error:
+                # the database may be away for a while; the next beat tries again, and a late beat shows on the pages
+                log.warning("beat failed: %s", error)
+            self._stop.wait(self._desk.settings.beat_seconds)
+
+    def _assess(self) -> None:
+        if self._clock.jumped(self._desk.clock(), time.monotonic()):
+            log.error("clock_jumped: the wall clock moved against the monotonic one; assessment pauses for this beat")
+            return
+        assess_due(self._desk, self._name)
+
+    def _deliver(self) -> None:
+        deliver_due(self._desk)
+
+
+class _ClockGuard:
+    """A clock that jumps would expire the whole reserve and ring for all of it: two beats must agree first."""
+
+    def __init__(self) -> None:
+        self._last: tuple[datetime, float] | None = None
+
+    def jumped(self, wall: datetime, monotonic: float) -> bool:
+        last, self._last = self._last, (wall, monotonic)
+        if last is None:
+            return False
+        drift = (wall - last[0]) - timedelta(seconds=monotonic - last[1])
+        return drift > JUMP_FORWARD or drift < -JUMP_BACK

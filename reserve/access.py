@@ -1,0 +1,185 @@
+"""Keys, roles and subtrees: one function answers who may do what where."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import Session
+
+from reserve import catalogue
+from reserve.catalogue import PLACE, Place
+from reserve.errors import Forbidden, Unauthenticated, Unknown
+from reserve.model import Key, Role, table
+
+KEY = table(Key)
+
+
+class Verb(StrEnum):
+    """What a person or device does; each role may do its own and everything before it."""
+
+    READ = "read"
+    REPORT = "report"
+    RECORD = "record"
+    MANAGE = "manage"
+    ADMINISTER = "administer"
+
+
+_RANK = {Role.VIEWER: 0, Role.REPORTER: 1, Role.CLERK: 2, Role.MANAGER: 3, Role.ADMIN: 4}
+_NEEDS = {Verb.READ: 0, Verb.REPORT: 1, Verb.RECORD: 2, Verb.MANAGE: 3, Verb.ADMINISTER: 4}
+
+
+class Actor(NamedTuple):
+    """Who is asking: a key, its role, and the subtree it reaches."""
+
+    id: str
+    name: str
+    role: Role
+    place: Place
+
+    @property
+    def signature(self) -> str:
+        """What is written into documents."""
+        return f"{self.name} ({self.id})"
+
+
+def may(actor: Actor, verb: Verb, place: Place | None) -> bool:
+    """Whether `actor` may do `verb` at `place`; None is something that belongs to no place, such as the catalogue."""
+    return _RANK[actor.role] >= _NEEDS[verb] and (place is None or actor.place.holds(place))
+
+
+def require(actor: Actor, verb: Verb, place: Place | None) -> None:
+    if not may(actor, verb, place):
+        raise forbidden()
+
+
+def forbidden() -> Forbidden:
+    """The same words for what is outside and for what does not exist: nothing is told about either."""
+    return Forbidden("Your key does not reach that place, or its role may not do this. Ask an admin for another key.")
+
+
+def reach(session: Session, actor: Actor, verb: Verb, code: str) -> Place | None:
+    """The place of a code that the actor names, or None where it does not exist and the actor may know that.
+
+    Raises
+    ------
+    Forbidden
+        outside the subtree, whether it exists or not.
+    """
+    found = catalogue.place(session, code)
+    if found is None:
+        require(actor, verb, None)
+        if actor.place.parent_id is not None:
+            raise forbidden()
+        return None
+    require(actor, verb, found)
+    return found
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+class KeyRow(NamedTuple):
+    id: int
+    prefix: str
+    name: str
+    role: str
+    location: str
+    created_at: datetime
+    expires_on: date | None
+    revoked_at: datetime | None
+
+
+class NewKey(NamedTuple):
+    """A key as it is shown, once."""
+
+    id: int
+    secret: str
+
+
+_FIELDS = (
+    KEY.c.id,
+    KEY.c.prefix,
+    KEY.c.name,
+    KEY.c.role,
+    PLACE.c.code,
+    KEY.c.created_at,
+    KEY.c.expires_on,
+    KEY.c.revoked_at,
+)
+_BY_PREFIX = select(KEY.c.digest, KEY.c.name, KEY.c.role, KEY.c.location_id, KEY.c.expires_on, KEY.c.revoked_at).where(
+    KEY.c.prefix == bindparam("prefix")
+)
+
+
+def create_key(
+    session: Session, *, role: Role, location: str, name: str, expires_on: date | None, now: datetime
+) -> NewKey:
+    """Make a key: 8 public characters and 43 random ones, of which the database keeps only the hash."""
+    place = catalogue.require_place(session, location)
+    prefix = secrets.token_hex(4)
+    secret = f"rsv_{prefix}_{secrets.token_urlsafe(32)}"
+    key_id = (
+        session.connection()
+        .execute(
+            insert(KEY)
+            .values(
+                prefix=prefix,
+                digest=_digest(secret),
+                name=name,
+                role=role.value,
+                location_id=place.id,
+                created_at=now,
+                expires_on=expires_on,
+            )
+            .returning(KEY.c.id)
+        )
+        .scalar_one()
+    )
+    return NewKey(key_id, secret)
+
+
+def keys(session: Session) -> list[KeyRow]:
+    statement = select(*_FIELDS).join(PLACE, PLACE.c.id == KEY.c.location_id).order_by(KEY.c.id)
+    return [KeyRow._make(row) for row in session.connection().execute(statement)]
+
+
+def revoke_key(session: Session, key_id: int, now: datetime) -> None:
+    """From the next request on, the key is nobody's."""
+    changed = session.connection().execute(
+        update(KEY).where(KEY.c.id == key_id, KEY.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    if changed.rowcount == 0:
+        raise Unknown(f"There is no key {key_id} in use; see `reserve key list`.", code="unknown_key")
+
+
+def authenticate(session: Session, secret: str | None, *, now: datetime, zone: ZoneInfo) -> Actor:
+    """Whose key this is.
+
+    Raises
+    ------
+    Unauthenticated
+        none given, or none of ours: unknown, expired and revoked keys are told apart by nobody.
+    """
+    refused = Unauthenticated("Send a valid key as `Authorization: Bearer rsv_...`; `reserve key create` makes one.")
+    if secret is None:
+        raise refused
+    parts = secret.split("_", 2)
+    if len(parts) != 3 or parts[0] != "rsv" or not parts[1].isascii():
+        raise refused
+    row = session.connection().execute(_BY_PREFIX, {"prefix": parts[1][:8]}).one_or_none()
+    if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
+        raise refused
+    today = now.astimezone(zone).date()
+    if row.revoked_at is not None or (row.expires_on is not None and row.expires_on < today):
+        raise refused
+    return Actor(parts[1], row.name, Role(row.role), catalogue.place_by_id(session, row.location_id))
+
+
+def _digest(secret: str) -> str:
+    """SHA-256 is enough for 256 random bits; slow hashes are for passwords."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

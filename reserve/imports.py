@@ -1,0 +1,660 @@
+"""Sheets into the books: items, places, movements and daily use of a CSV, all of it or nothing.
+
+A sheet is judged whole before anything is recorded, and each thing wrong is told with its row, its column and what to
+write instead. The caller opens the transaction, and commits it or, for a dry run, rolls it back.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple
+
+from sqlalchemy import func, insert, select
+from sqlmodel import Session
+
+from reserve import catalogue, consumption, ledger, lots, replay
+from reserve.catalogue import PACK, ItemRow, NewItem, NewLocation, NewPack, Place
+from reserve.consumption import CONSUMPTION
+from reserve.entry import Entry
+from reserve.errors import Fault, Invalid, OutOfBounds, Refusal
+from reserve.lots import LotRow
+from reserve.model import OUTSIDE, QUANTITY_MAX, Category, ConsumptionSource, DocumentKind, LocationKind, Purpose
+from reserve.sheets import Column, Faults, Row, Sheet, code, day, gtin_text, lot_number, read, text, whole, word
+
+ACTOR = "import"
+"""Under this name the replay table keeps which sheets of movements were recorded."""
+
+LINES_MAX = 1_000
+"""Lines of one document; what a sheet records together beyond that becomes several."""
+
+NO_LOT = "NO-LOT"
+"""The lot of goods that have neither a lot number nor a last usable day."""
+
+_BATCH = 5_000
+
+Progress = Callable[[int, int], None]
+"""Called with the rows done and the rows there are."""
+
+
+class SheetKind(StrEnum):
+    ITEMS = "items"
+    LOCATIONS = "locations"
+    MOVEMENTS = "movements"
+    CONSUMPTION = "consumption"
+
+
+class Imported(NamedTuple):
+    """What became of a sheet: each of its rows was either recorded or was in the books already."""
+
+    kind: SheetKind
+    rows: int
+    recorded: int
+    unchanged: int
+    documents: tuple[str, ...]
+    encoding: str
+
+
+def import_sheet(
+    session: Session, entry: Entry, kind: SheetKind, data: bytes, *, progress: Progress | None = None
+) -> Imported:
+    """Record a sheet, all of it or nothing; the caller commits, or rolls back for a dry run.
+
+    A sheet of movements with the same rows as one recorded before answers that one's documents and records nothing,
+    whatever its encoding; the other kinds compare each row with the books.
+
+    Raises
+    ------
+    SheetRefused
+        with everything that is wrong in it, up to a thousand places; the transaction must be rolled back.
+    """
+    sheet = read(data, COLUMNS[kind])
+    return _RECORD[kind](session, entry, sheet, progress or _silent)
+
+
+def _silent(_done: int, _rows: int) -> None:
+    """Nobody watches."""
+
+
+# -- items ------------------------------------------------------------------------------------------------------------
+
+_ITEM_FIELDS = ("name_zh", "name_en", "category", "base_unit", "standard", "shelf_life_days")
+_PACK_FIELDS = {"units_per_pack": "units_per_pack", "pack_name": "name"}
+
+
+def _items(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+    """One row an item, or several with the same item and another pack."""
+    known = {item.code: item for item in catalogue.items(session)}
+    packs = {pack.gtin: pack for pack in catalogue.packs(session)}
+    codes = {item.id: item.code for item in known.values()}
+    first: dict[str, Row] = {}
+    new_items: dict[str, NewItem] = {}
+    new_packs: dict[str, list[NewPack]] = defaultdict(list)
+    seen_packs: dict[str, Row] = {}
+    recorded = 0
+    for row in (r for r in sheet.rows if r.whole):
+        item, pack = row.values["code"], _pack(row, sheet.faults)
+        _refuse_repeated(row, pack, first, seen_packs, sheet)
+        kept = known.get(item)
+        if kept is not None:
+            _refuse_other(row, kept._asdict(), _ITEM_FIELDS, sheet)
+        elif item not in new_items:
+            new_items[item] = NewItem(item, **{name: row.values[name] for name in _ITEM_FIELDS})
+        there = packs.get(pack.gtin) if pack else None
+        if pack and there is None:
+            new_packs[item].append(pack)
+        elif pack and there is not None:
+            _refuse_other_pack(row, pack, there, codes, sheet)
+        recorded += row is first[item] and kept is None or (pack is not None and there is None)
+    sheet.faults.refuse()
+    for new in new_items.values():
+        catalogue.add_item(session, new._replace(packs=new_packs.pop(new.code, ())))
+    _add_packs(session, {known[item].id: added for item, added in new_packs.items()})
+    progress(len(sheet.rows), len(sheet.rows))
+    return _told(SheetKind.ITEMS, sheet, recorded)
+
+
+def _pack(row: Row, faults: Faults) -> NewPack | None:
+    gtin, units = row.values["gtin"], row.values["units_per_pack"]
+    if gtin is None:
+        for name in ("units_per_pack", "pack_name"):
+            if row.values[name] is not None:
+                faults.add(row.number, "gtin", "missing", f"{name} is of a pack: write its gtin, or leave both empty.")
+        return None
+    if units is None:
+        faults.add(row.number, "units_per_pack", "missing", "Write how many base units the pack holds.")
+        return None
+    try:
+        return NewPack(catalogue.normal_gtin(gtin, "/gtin"), units, row.values["pack_name"])
+    except Invalid as refusal:
+        faults.at(row, "gtin", refusal.code, refusal.detail)
+        return None
+
+
+def _refuse_repeated(
+    row: Row, pack: NewPack | None, first: dict[str, Row], seen_packs: dict[str, Row], sheet: Sheet
+) -> None:
+    """A code may come again with the same item and another pack."""
+    item = row.values["code"]
+    before = first.setdefault(item, row)
+    if before is not row:
+        for name in _ITEM_FIELDS:
+            if before.values[name] != row.values[name]:
+                detail = f"{item} has {name} {_said(before.values[name])} in row {before.number}: write the same."
+                sheet.faults.at(row, name, "conflict", detail)
+        if pack is None:
+            sheet.faults.at(row, "code", "duplicate_row", f"{item} stands in row {before.number} already.")
+    if pack is not None:
+        other = seen_packs.setdefault(pack.gtin, row)
+        if other is not row:
+            sheet.faults.at(row, "gtin", "duplicate_row", f"This gtin stands in row {other.number} already.")
+
+
+def _refuse_other(row: Row, kept: Mapping[str, object], fields: Iterable[str], sheet: Sheet) -> None:
+    """What the books have under this code is never changed by a sheet."""
+    for name in fields:
+        if name in sheet.columns and row.values[name] != kept[name]:
+            detail = (
+                f"{row.values['code']} is in the books with {name} {_said(kept[name])}: write that, "
+                "or choose another code."
+            )
+            sheet.faults.at(row, name, "conflict", detail)
+
+
+def _refuse_other_pack(
+    row: Row, pack: NewPack, there: catalogue.PackRow, codes: Mapping[int, str], sheet: Sheet
+) -> None:
+    if codes[there.item_id] != row.values["code"]:
+        detail = f"The gtin is a pack of {codes[there.item_id]}: read it again."
+        sheet.faults.at(row, "gtin", "conflict", detail)
+        return
+    for column, name in _PACK_FIELDS.items():
+        kept = getattr(there, name)
+        if column in sheet.columns and getattr(pack, name) != kept:
+            detail = f"The pack is in the books with {column} {_said(kept)}: write that."
+            sheet.faults.at(row, column, "conflict", detail)
+
+
+def _add_packs(session: Session, added: Mapping[int, Sequence[NewPack]]) -> None:
+    rows = [{"item_id": item_id, **pack._asdict()} for item_id, packs in added.items() for pack in packs]
+    if rows:
+        session.connection().execute(insert(PACK), rows)
+
+
+def _said(value: object) -> str:
+    return "empty" if value is None else str(value)
+
+
+# -- locations --------------------------------------------------------------------------------------------------------
+
+
+def _locations(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+    """Places in any order: a parent may stand below its children."""
+    known = {place.code: place for place in catalogue.places(session)}
+    codes = {place.id: place.code for place in known.values()}
+    wanted: dict[str, Row] = {}
+    for row in (r for r in sheet.rows if r.whole):
+        found = row.values["code"]
+        if wanted.setdefault(found, row) is not row:
+            sheet.faults.at(row, "code", "duplicate_row", f"{found} stands in row {wanted[found].number} already.")
+        if found in known:
+            kept = known[found]._asdict() | {"parent": codes.get(known[found].parent_id or 0)}
+            _refuse_other(row, kept, ("name_zh", "name_en", "kind", "parent", "consumption_source"), sheet)
+    new = {found: row for found, row in wanted.items() if found not in known}
+    named = {row.values["code"] for row in sheet.rows}  # also those with a bad cell: their children are not wrong
+    for row in wanted.values():
+        parent = row.values["parent"]
+        if parent is not None and parent not in named and not (parent in known and known[parent].inside):
+            detail = f"There is no location {parent}, neither in the books nor in this sheet."
+            sheet.faults.at(row, "parent", "unknown_location", detail)
+    sheet.faults.refuse()
+    ordered = _parents_first(new, sheet.faults)
+    sheet.faults.refuse()
+    for done, row in enumerate(ordered, start=1):
+        catalogue.add_location(session, NewLocation(**row.values))
+        progress(done, len(sheet.rows))
+    return _told(SheetKind.LOCATIONS, sheet, len(ordered))
+
+
+def _parents_first(new: Mapping[str, Row], faults: Faults) -> list[Row]:
+    below: dict[str, list[Row]] = defaultdict(list)
+    for row in new.values():
+        below[row.values["parent"] if row.values["parent"] in new else ""].append(row)
+    ordered = below.pop("", [])
+    for row in ordered:  # grows while it is read: each row brings its children
+        ordered += below.pop(row.values["code"], [])
+    for row in (row for rows in below.values() for row in rows):
+        detail = f"{row.values['code']} lies below itself: write the place that is really above it."
+        faults.at(row, "parent", "parent_cycle", detail)
+    return ordered
+
+
+# -- consumption ------------------------------------------------------------------------------------------------------
+
+
+def _consumption(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+    """Daily use: a day that is sent again replaces the earlier figure, the same figure changes nothing."""
+    items, places = _codes(session)
+    seen: dict[tuple[str, str, date], int] = {}
+    for row in sheet.rows:
+        _refuse_unknown(row, items, places, sheet.faults)
+        place = places.get(row.values["location"] or "")
+        if place is not None and place.consumption_source == ConsumptionSource.ISSUES:
+            detail = f"The use of {place.code} is read from its issues and cannot be reported too."
+            sheet.faults.at(row, "location", "consumption_from_issues", detail)
+        used = row.values["date"]
+        if used is not None and used > entry.today:
+            sheet.faults.at(row, "date", "future_date", f"{used} lies in the future; use is reported for past days.")
+        if row.whole:
+            first = seen.setdefault((row.values["location"], row.values["item"], used), row.number)
+            if first != row.number:
+                sheet.faults.at(row, "date", "duplicate_row", f"This place, item and day stand in row {first} already.")
+    sheet.faults.refuse()
+    before = session.connection().execute(select(func.coalesce(func.max(CONSUMPTION.c.id), 0))).scalar_one()
+    reports = iter(
+        consumption.Report(r.values["location"], r.values["item"], r.values["date"], r.values["quantity"])
+        for r in sheet.rows
+    )
+    done = 0
+    while batch := list(islice(reports, _BATCH)):
+        consumption.report(session, entry, batch)
+        done += len(batch)
+        progress(done, len(sheet.rows))
+    ours = (CONSUMPTION.c.id > before, CONSUMPTION.c.recorded_at == entry.now, CONSUMPTION.c.actor == entry.actor)
+    recorded = session.connection().execute(select(func.count()).select_from(CONSUMPTION).where(*ours)).scalar_one()
+    return _told(SheetKind.CONSUMPTION, sheet, recorded)
+
+
+def _codes(session: Session) -> tuple[dict[str, ItemRow], dict[str, Place]]:
+    items = {item.code: item for item in catalogue.items(session)}
+    return items, {place.code: place for place in catalogue.places(session) if place.inside}
+
+
+def _refuse_unknown(row: Row, items: Mapping[str, ItemRow], places: Mapping[str, Place], faults: Faults) -> None:
+    item, place = row.values["item"], row.values["location"]
+    if item is not None and item not in items:
+        faults.at(row, "item", "unknown_item", f"There is no item {item}: import it first, or correct the code.")
+    if place is not None and place not in places:
+        detail = f"There is no location {place}: import it first, or correct the code."
+        faults.at(row, "location", "unknown_location", detail)
+
+
+# -- movements --------------------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """A row of movements with everything a document needs."""
+
+    row: Row
+    item: str
+    lot_number: str | None
+    expires_on: date | None
+    quantity: int
+    reason: str | None
+
+
+class _Sheaf(NamedTuple):
+    """What rows of one document have in common, in the order in which documents are recorded."""
+
+    day: date
+    leaves: bool
+    """Within a day what comes in is recorded before what goes out."""
+    location: str
+    kind: DocumentKind
+    reference: str | None
+    purpose: Purpose | None
+    recipient: str | None
+
+
+def _movements(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+    """Receipts, issues and adjustments, recorded day by day.
+
+    Rows of one day, place, kind, reference, purpose and recipient are one document. Without a lot an issue goes first
+    expired, first out; other goods without one must have no shelf life and get the lot NO-LOT. An issue without a
+    purpose is for use.
+    """
+    if not sheet.faults.found:
+        answer = _recorded_before(session, entry, sheet)
+        if answer is not None:
+            progress(len(sheet.rows), len(sheet.rows))
+            return answer
+    items, places = _codes(session)
+    days = {r.values["date"] for r in sheet.rows} - {None}
+    beyond = {when: sentence for when in days if (sentence := _out_of_bounds(entry, when))}
+    for row in sheet.rows:
+        _refuse_unknown(row, items, places, sheet.faults)
+        if row.values["date"] in beyond:
+            sheet.faults.at(row, "date", OutOfBounds.code, beyond[row.values["date"]])
+        if row.whole:
+            _refuse_by_kind(row, items, sheet.faults)
+    _refuse_other_lots(session, sheet, items)
+    sheet.faults.refuse()
+    documents = _record(session, entry, sheet, progress)
+    return _remember(session, _told(SheetKind.MOVEMENTS, sheet, len(sheet.rows), documents), sheet)
+
+
+def _out_of_bounds(entry: Entry, when: date) -> str | None:
+    try:
+        replace(entry, occurred=when).occurred_at(incoming=True)
+    except OutOfBounds as refusal:
+        return refusal.detail
+    return None
+
+
+_NOT_OF = {
+    DocumentKind.RECEIPT: ("reason", "recipient", "purpose"),
+    DocumentKind.ISSUE: (),
+    DocumentKind.ADJUSTMENT: ("recipient", "purpose"),
+}
+
+
+def _refuse_by_kind(row: Row, items: Mapping[str, ItemRow], faults: Faults) -> None:
+    """What a receipt, an issue and an adjustment each need, and what would be lost if it were let pass."""
+    cells, kind = row.values, row.values["kind"]
+    for name in _NOT_OF[kind]:
+        if cells[name] is not None:
+            faults.at(row, name, "not_of_this_kind", f"A row of kind {kind} has no {name}: leave the cell empty.")
+    if kind != DocumentKind.ADJUSTMENT and cells["quantity"] < 0:
+        detail = f"{cells['quantity']} is below zero: the kind says which way goods go, write the quantity unsigned."
+        faults.at(row, "quantity", "negative", detail)
+    if cells["quantity"] == 0:
+        faults.at(row, "quantity", "zero", "Nothing moved: write a quantity, or take the row out.")
+    if kind == DocumentKind.ADJUSTMENT and _reason(row) is None:
+        detail = f"Write why: one of {', '.join(f'{r} ({also[0]})' for r, also in _REASONS.items())}."
+        faults.at(row, "reason", "missing" if cells["reason"] is None else "unknown_reason", detail)
+    item = items.get(cells["item"])
+    if item is not None:
+        _refuse_by_item(row, item, faults)
+
+
+def _refuse_by_item(row: Row, item: ItemRow, faults: Faults) -> None:
+    cells, kind = row.values, row.values["kind"]
+    if cells["lot_number"] is None:
+        if cells["expires_on"] is not None:
+            faults.at(row, "lot_number", "lot_required", "A last usable day belongs to a lot: write its number.")
+        elif item.shelf_life_days is not None and kind != DocumentKind.ISSUE:
+            faults.at(row, "lot_number", "lot_required", f"{item.code} expires: write the lot number.")
+    elif kind == DocumentKind.RECEIPT and cells["expires_on"] is None and item.shelf_life_days is not None:
+        faults.at(row, "expires_on", "expiry_required", f"{item.code} expires: write the lot's last usable day.")
+    if kind == DocumentKind.RECEIPT and cells["expires_on"] is not None and cells["expires_on"] < cells["date"]:
+        detail = f"The lot expired on {cells['expires_on']}, before it came in: check both days."
+        faults.at(row, "expires_on", "lot_expired", detail)
+
+
+def _refuse_other_lots(session: Session, sheet: Sheet, items: Mapping[str, ItemRow]) -> None:
+    """One lot has one last usable day, in the books and over the whole sheet."""
+    named = [r for r in sheet.rows if r.whole and r.values["item"] in items and r.values["lot_number"]]
+    keys = sorted({(items[r.values["item"]].id, r.values["lot_number"]) for r in named})
+    known: dict[tuple[int, str], LotRow] = {}
+    for start in range(0, len(keys), _BATCH):
+        known |= lots.by_number(session, keys[start : start + _BATCH])
+    seen = {key: (lot.expires_on, "the books") for key, lot in known.items()}
+    for row in named:
+        expires_on = row.values["expires_on"]
+        if expires_on is None and row.values["kind"] != DocumentKind.RECEIPT:
+            continue
+        key = (items[row.values["item"]].id, row.values["lot_number"])
+        there, where = seen.setdefault(key, (expires_on, f"row {row.number}"))
+        if there != expires_on:
+            detail = f"Lot {key[1]} has the last usable day {there or 'none'} in {where}: read the label again."
+            sheet.faults.at(row, "expires_on", "lot_conflict", detail)
+
+
+def _record(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> list[str]:
+    """The documents, each recorded as if it had come alone. What the ledger refuses is told by row.
+
+    A place and item that was refused once is not judged again: what follows from a first mistake would only be noise.
+    """
+    documents: list[str] = []
+    refused: set[tuple[str, str]] = set()
+    done = 0
+    for sheaf, lines in _sheaves(sheet):
+        pending = [line for line in lines if (sheaf.location, line.item) not in refused]
+        while pending and not sheet.faults.full:
+            try:
+                documents.append(_post(session, entry, sheaf, pending))
+            except Refusal as refusal:
+                for line in _refuse_lines(refusal, pending, sheet.faults):
+                    refused.add((sheaf.location, line.item))
+                if refusal.code == "quantity_too_large":
+                    sheet.faults.refuse()  # said by the database, which takes nothing more in this transaction
+                pending = [line for line in pending if (sheaf.location, line.item) not in refused]
+            else:
+                break
+        done += len(lines)
+        progress(done, len(sheet.rows))
+    sheet.faults.refuse()
+    return documents
+
+
+def _sheaves(sheet: Sheet) -> Iterator[tuple[_Sheaf, list[_Line]]]:
+    found: dict[_Sheaf, list[_Line]] = defaultdict(list)
+    for row in sheet.rows:
+        found[_sheaf(row)].append(_line(row))
+    for sheaf in sorted(found, key=lambda s: (s.day, s.leaves)):  # a stable sort: within that, as the sheet has them
+        lines = found[sheaf]
+        for start in range(0, len(lines), LINES_MAX):
+            yield sheaf, lines[start : start + LINES_MAX]
+
+
+def _sheaf(row: Row) -> _Sheaf:
+    cells, kind = row.values, row.values["kind"]
+    return _Sheaf(
+        day=cells["date"],
+        leaves=kind == DocumentKind.ISSUE or cells["quantity"] < 0,
+        location=cells["location"],
+        kind=kind,
+        reference=cells["reference"],
+        purpose=(cells["purpose"] or Purpose.USE) if kind == DocumentKind.ISSUE else None,
+        recipient=cells["recipient"],
+    )
+
+
+def _line(row: Row) -> _Line:
+    cells = row.values
+    issued = cells["kind"] == DocumentKind.ISSUE
+    return _Line(
+        row=row,
+        item=cells["item"],
+        lot_number=cells["lot_number"] or (None if issued else NO_LOT),
+        expires_on=cells["expires_on"],
+        quantity=cells["quantity"],
+        reason=_reason(row) if cells["kind"] == DocumentKind.ADJUSTMENT else cells["reason"],
+    )
+
+
+def _post(session: Session, entry: Entry, sheaf: _Sheaf, lines: Sequence[_Line]) -> str:
+    entry = replace(entry, occurred=sheaf.day, reference=sheaf.reference or entry.reference)
+    if sheaf.kind == DocumentKind.ISSUE:
+        return ledger.issue(
+            session,
+            entry,
+            location=sheaf.location,
+            lines=[ledger.IssueLine(line.item, line.quantity, line.lot_number, line.reason) for line in lines],
+            purpose=sheaf.purpose or Purpose.USE,
+            recipient=sheaf.recipient,
+        ).document
+    if sheaf.kind == DocumentKind.RECEIPT:
+        received = [
+            ledger.ReceiptLine(line.lot_number or NO_LOT, line.expires_on, item=line.item, quantity=line.quantity)
+            for line in lines
+        ]
+        return ledger.receive(session, entry, location=sheaf.location, lines=received).document
+    adjusted = [
+        ledger.AdjustmentLine(line.item, line.lot_number or NO_LOT, line.quantity, line.reason or "", line.expires_on)
+        for line in lines
+    ]
+    return ledger.adjust(session, entry, location=sheaf.location, lines=adjusted).document
+
+
+def _refuse_lines(refusal: Refusal, lines: Sequence[_Line], faults: Faults) -> list[_Line]:
+    """Put what the ledger refused beside the rows that asked for it; answers those lines."""
+    told = []
+    for fault in refusal.faults or (Fault("", refusal.code, refusal.detail),):
+        parts = fault.pointer.strip("/").split("/")
+        by_line = len(parts) > 1 and parts[0] == "lines" and parts[1].isdigit()
+        line = lines[int(parts[1])] if by_line else lines[0]
+        column = _COLUMN_OF.get(parts[-1], "quantity")
+        faults.at(line.row, column, fault.code or refusal.code, _sentence(refusal, fault, parts))
+        told += [line] if by_line else lines
+    return told
+
+
+_COLUMN_OF = {
+    "item": "item",
+    "lot_number": "lot_number",
+    "expires_on": "expires_on",
+    "reason": "reason",
+    "override_reason": "reason",
+    "location": "location",
+    "occurred_at": "date",
+}
+
+
+def _sentence(refusal: Refusal, fault: Fault, parts: Sequence[str]) -> str:
+    short = refusal.extra.get("lines")
+    for found in short if isinstance(short, list) else ():
+        if parts[1:2] == [str(found["line"])]:
+            return (
+                f"{found['requested']} of {found['item']} cannot leave: {found['usable']} usable of {found['on_hand']} "
+                "there at that time. Write less, or add what came in before."
+            )
+    return fault.detail.replace("in override_reason", "in the column reason")
+
+
+# -- a sheet of movements again ---------------------------------------------------------------------------------------
+
+
+def _recorded_before(session: Session, entry: Entry, sheet: Sheet) -> Imported | None:
+    """What was answered to the same rows; else their digest is taken for this transaction."""
+    key = _digest(sheet)
+    answer = replay.begin(session, actor=ACTOR, key=key, request_digest=key, now=entry.now)
+    return answer and _told(SheetKind.MOVEMENTS, sheet, 0, json.loads(answer.body)["documents"])
+
+
+def _remember(session: Session, imported: Imported, sheet: Sheet) -> Imported:
+    body = json.dumps({"rows": imported.rows, "documents": imported.documents})
+    replay.finish(session, actor=ACTOR, key=_digest(sheet), answer=replay.Answer(201, body))
+    return imported
+
+
+def _digest(sheet: Sheet) -> str:
+    """The same for the same rows in the same order, however the file was saved."""
+    found = hashlib.sha256(SheetKind.MOVEMENTS.encode())
+    for row in sheet.rows:
+        found.update(json.dumps([str(value or "") for value in row.values.values()]).encode())
+    return found.hexdigest()
+
+
+def _told(kind: SheetKind, sheet: Sheet, recorded: int, documents: Sequence[str] = ()) -> Imported:
+    rows = len(sheet.rows)
+    return Imported(kind, rows, recorded, rows - recorded, tuple(documents), sheet.encoding)
+
+
+# -- the columns ------------------------------------------------------------------------------------------------------
+
+_KINDS: dict[DocumentKind, tuple[str, ...]] = {
+    DocumentKind.RECEIPT: ("入库",),
+    DocumentKind.ISSUE: ("出库", "发放"),
+    DocumentKind.ADJUSTMENT: ("调整",),
+}
+_PURPOSES: dict[Purpose, tuple[str, ...]] = {
+    Purpose.USE: ("使用", "领用"),
+    Purpose.ALLOCATION: ("分配", "调拨"),
+    Purpose.DONATION: ("捐赠",),
+}
+_CATEGORIES: dict[Category, tuple[str, ...]] = {
+    Category.PROTECTIVE: ("防护", "防护用品"),
+    Category.DISINFECTION: ("消杀", "消毒", "消杀用品"),
+    Category.TESTING: ("检测", "检测试剂"),
+    Category.TREATMENT: ("救治", "治疗", "救治设备"),
+    Category.MONITORING: ("监测", "监护"),
+    Category.OTHER: ("其他",),
+}
+_LOCATION_KINDS: dict[LocationKind, tuple[str, ...]] = {
+    LocationKind.REGION: ("行政区", "地区"),
+    LocationKind.WAREHOUSE: ("仓库", "储备库"),
+    LocationKind.HOSPITAL: ("医院",),
+    LocationKind.CDC: ("疾控", "疾控中心"),
+    LocationKind.STATION: ("站点", "卫生院"),
+}
+_SOURCES: dict[ConsumptionSource, tuple[str, ...]] = {
+    ConsumptionSource.REPORTS: ("上报",),
+    ConsumptionSource.ISSUES: ("出库",),
+    ConsumptionSource.NONE: ("无",),
+}
+_REASONS: dict[str, tuple[str, ...]] = {
+    "opening": ("期初",),
+    "count_gain": ("盘盈",),
+    "count_loss": ("盘亏",),
+    "damaged": ("损坏",),
+    "lost": ("丢失",),
+    "found": ("找到",),
+    "data_correction": ("数据更正", "更正"),
+    "returned": ("退回",),
+    "other": ("其他",),
+}
+
+
+def _reason(row: Row) -> str | None:
+    """The code of an adjustment's reason; None where it is empty or none of ours."""
+    said = row.values["reason"]
+    return next((code for code, also in _REASONS.items() if said == code or said in also), None)
+
+
+_ITEM = Column("item", ("物资", "物资编码", "编码"), code, required=True)
+_LOCATION = Column("location", ("库点", "库点编码", "仓库"), code, required=True)
+_DATE = Column("date", ("日期", "业务日期"), day, required=True)
+
+COLUMNS: dict[SheetKind, tuple[Column, ...]] = {
+    SheetKind.ITEMS: (
+        Column("code", ("编码", "物资编码"), code, required=True),
+        Column("name_zh", ("中文名称", "名称", "物资名称"), text(120), required=True),
+        Column("name_en", ("英文名称",), text(120), required=True),
+        Column("category", ("类别", "分类"), word(_CATEGORIES), required=True),
+        Column("base_unit", ("计量单位", "单位", "基本单位"), text(20), required=True),
+        Column("standard", ("执行标准", "标准"), text(80)),
+        Column("shelf_life_days", ("保质期天数", "有效期天数"), whole(least=1, most=100_000)),
+        Column("gtin", ("商品条码", "条码"), gtin_text),
+        Column("units_per_pack", ("每包装数量", "包装数量"), whole(least=1)),
+        Column("pack_name", ("包装名称", "包装"), text(40)),
+    ),
+    SheetKind.LOCATIONS: (
+        Column("code", ("编码", "库点编码"), code, required=True),
+        Column("name_zh", ("中文名称", "名称", "库点名称"), text(120), required=True),
+        Column("name_en", ("英文名称",), text(120), required=True),
+        Column("kind", ("类型", "库点类型"), word(_LOCATION_KINDS), required=True),
+        Column("parent", ("上级", "上级编码"), code),
+        Column("consumption_source", ("消耗来源",), word(_SOURCES)),
+    ),
+    SheetKind.MOVEMENTS: (
+        _DATE,
+        _LOCATION,
+        Column("kind", ("类型", "业务类型"), word(_KINDS), required=True),
+        _ITEM,
+        Column("lot_number", ("批号",), lot_number),
+        Column("expires_on", ("有效期至", "有效期", "失效日期"), day),
+        Column("quantity", ("数量",), whole(least=-QUANTITY_MAX), required=True),
+        Column("reason", ("原因", "事由"), text(200)),
+        Column("recipient", ("领用单位", "接收单位"), text(120)),
+        Column("reference", ("凭证号", "单号"), text(120)),
+        Column("purpose", ("用途",), word(_PURPOSES)),
+    ),
+    SheetKind.CONSUMPTION: (
+        _DATE,
+        _LOCATION,
+        _ITEM,
+        Column("quantity", ("数量", "消耗量"), whole(least=0), required=True),
+    ),
+}
+
+_RECORD: dict[SheetKind, Callable[[Session, Entry, Sheet, Progress], Imported]] = {
+    SheetKind.ITEMS: _items,
+    SheetKind.LOCATIONS: _locations,
+    SheetKind.MOVEMENTS: _movements,
+    SheetKind.CONSUMPTION: _consumption,
+}
