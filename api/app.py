@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import alerts, catalogue, coverage, health, problems, stock
+from api import alerts, catalogue, coverage, exchange, health, problems, stock
 from api.board import DatabaseBoard
 from api.desk import Desk
 from api.pages import pages
@@ -63,7 +63,7 @@ def create_app(engine: Engine, settings: Settings, clock: Callable[[], datetime]
     )
     app.state.desk = desk
     problems.install(app)
-    for room in (stock, catalogue, coverage, alerts, health):
+    for room in (stock, catalogue, coverage, alerts, exchange, health):
         app.include_router(room.router)
     app.include_router(pages(DatabaseBoard(desk)), dependencies=[Depends(_page_reader)])
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

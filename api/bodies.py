@@ -19,6 +19,7 @@ from reserve.errors import Fault, Invalid, Malformed
 from reserve.model import QUANTITY_MAX
 
 BODY_MAX = 1 << 20
+SHEET_MAX = 10 << 20
 DRAINED_MAX = 64 << 20
 DEPTH_MAX = 20
 LINES_MAX = 5000
@@ -28,16 +29,25 @@ M = TypeVar("M", bound=BaseModel)
 
 async def read_body(request: Request) -> bytes:
     """The raw body, at most 1 MiB. A longer one is read to its end unkept, so that the client hears the refusal."""
+    return await _read(request, BODY_MAX, "A request body has at most 1 MiB; send fewer lines at a time.")
+
+
+async def read_sheet(request: Request) -> bytes:
+    """A sheet, at most 10 MiB."""
+    return await _read(request, SHEET_MAX, "A sheet has at most 10 MiB here; split it, or use `reserve import`.")
+
+
+async def _read(request: Request, most: int, refusal: str) -> bytes:
     chunks, kept, seen = [], 0, 0
     async for chunk in request.stream():
         seen += len(chunk)
-        if seen <= BODY_MAX:
+        if seen <= most:
             chunks.append(chunk)
             kept = seen
         elif seen > DRAINED_MAX:
             break
     if seen > kept:
-        raise TooLarge("A request body has at most 1 MiB; send fewer lines at a time, or import a sheet.")
+        raise TooLarge(refusal)
     return b"".join(chunks)
 
 

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from api import words
+from api.words import Fact, Reader
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +33,28 @@ DARK: Final = {
 }  # fmt: skip
 # rc settings and the font cache of matplotlib are the process's own: one drawing at a time
 _lock: Final = Lock()
+
+
+def bar_share(days: float | None, required: int | None) -> float | None:
+    """Return the filled per cent of a bar that ends at twice the requirement, so that all required lines align."""
+    if days is None or not required:
+        return None
+    return round(min(days / required, 2.0) * 50, 1)
+
+
+def links(reader: Reader, row: Fact, horizon: int) -> dict[str, str]:
+    return {
+        f"{theme}_{width}": reader.link(
+            f"/items/{quote(row['item'], safe='')}/projection.svg",
+            scope=row["scope"],
+            days=str(horizon),
+            lang=reader.lang,
+            theme=theme,
+            width=width,
+        )
+        for theme in ("light", "dark")
+        for width in ("360", "960")
+    }
 
 
 class Loss(NamedTuple):
@@ -77,7 +101,11 @@ def drawing(
     every = max(1, round(last / (4 if width == 360 else 8)))
     return Drawing(
         stock=tuple(float(units) for units in outlook["at_peak"][: last + 1]),
-        ticks=tuple((at, words.short_day(lang, dates[at], first)) for at in range(0, last + 1, every)),
+        ticks=tuple(
+            (at, words.short_day(lang, dates[at], first))
+            for at in range(0, last + 1, every)
+            if at == 0 or (last - at) * width > 32 * last
+        ),
         required=outlook["required"],
         losses=losses(row, outlook, lang, last),
         falls=falls if falls is not None and falls <= last else None,
@@ -93,13 +121,13 @@ def losses(row: Mapping[str, Any], outlook: Mapping[str, Any], lang: str, last: 
     found = []
     for at, lost in enumerate(outlook["expiring"][: last + 1]):
         if lost > 0:
-            eve = outlook["dates"][max(at - 1, 0)]
-            lots = [
-                lot
+            last_usable = (outlook["dates"][max(at - 1, 0)], outlook["dates"][at])
+            lots = {
+                lot["lot_number"]
                 for lot in row["explanation"]["lots"]
-                if lot["wasted"] and lot["expires_on"] in (eve, outlook["dates"][at])
-            ]
-            units, lot = words.number(round(lost)), lots[0]["lot_number"] if len(lots) == 1 else ""
+                if lot["wasted"] and lot["expires_on"] in last_usable
+            }
+            units, lot = words.number(round(lost)), lots.pop() if len(lots) == 1 else ""
             text = words.say(lang, "chart.loss.lot" if lot else "chart.loss", lot=lot, units=units)
             found.append(Loss(at, round(lost), text))
     return tuple(found)
@@ -119,13 +147,14 @@ def plot(drawing: Drawing, spoken: list[str]) -> bytes:
     from matplotlib.figure import Figure
 
     frame = WIDE if drawing.width == 960 else NARROW
+    top = max(*drawing.stock, drawing.required or 0, 1.0) * 1.14
+    left = round(len(words.number(int(top))) * frame.font * 0.6) + 14
+    span, rise = drawing.width - left - frame.right, frame.height - frame.bottom - frame.top
+    box = (left / drawing.width, frame.bottom / frame.height, span / drawing.width, rise / frame.height)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "reserve", "font.size": frame.font}):
         figure = Figure(figsize=(drawing.width / 72, frame.height / 72), dpi=72)
-        span, rise = drawing.width - frame.left - frame.right, frame.height - frame.bottom - frame.top
-        axes = figure.add_axes(
-            (frame.left / drawing.width, frame.bottom / frame.height, span / drawing.width, rise / frame.height)
-        )
-        pen = Pen(axes, drawing, frame.font, span, rise, spoken)
+        axes = figure.add_axes(box)
+        pen = Pen(axes, drawing, frame.font, (span, rise, top), spoken)
         pen.scales()
         pen.curve()
         pen.marks()
@@ -140,26 +169,26 @@ class Frame(NamedTuple):
     """Height, margins and letters of a picture, in pixels."""
 
     height: int
-    left: int
     right: int
     bottom: int
     top: int
     font: int
 
 
-WIDE: Final = Frame(height=420, left=92, right=24, bottom=40, top=34, font=16)
-NARROW: Final = Frame(height=300, left=60, right=10, bottom=30, top=26, font=12)
+WIDE: Final = Frame(height=420, right=24, bottom=40, top=34, font=16)
+NARROW: Final = Frame(height=300, right=10, bottom=30, top=26, font=12)
 
 
 class Pen:
     """Draws one picture and keeps its words from lying on each other or on the curve."""
 
-    def __init__(self, axes: "Axes", drawing: Drawing, font: int, span: int, rise: int, spoken: list[str]) -> None:
+    def __init__(
+        self, axes: "Axes", drawing: Drawing, font: int, room: tuple[int, int, float], spoken: list[str]
+    ) -> None:
         self.axes, self.drawing, self.font, self.spoken = axes, drawing, font, spoken
         self.colour = DARK if drawing.dark else LIGHT
-        self.top = max(*drawing.stock, drawing.required or 0, 1.0) * 1.14
-        self.across, self.up = span / len(drawing.stock), rise / self.top
-        self.span, self.rise = span, rise
+        self.span, self.rise, self.top = room
+        self.across, self.up = self.span / len(drawing.stock), self.rise / self.top
         self.taken: list[tuple[float, float, float, float]] = []
 
     def say(self, text: str) -> str:

@@ -62,11 +62,9 @@ def serve(
     """The API, the pages and, unless RESERVE_WORKER=off, the worker."""
     import uvicorn
 
-    desk = _desk()
     from reserve import database
 
-    database.require_current_schema(desk.engine)
-    database.close(desk.engine)  # each process opens its own
+    database.close(_desk().engine)  # each process opens its own
     _say(f"http://{host}:{port}")
     uvicorn.run(
         "api.app:from_environment",
@@ -90,7 +88,6 @@ def watch(once: Annotated[bool, typer.Option("--once", help="One beat, then stop
     from reserve import database
 
     desk = _desk()
-    database.require_current_schema(desk.engine)
     if once:
         done = beat(desk, "watch-once")
         _say(
@@ -113,7 +110,7 @@ def migrate() -> None:
     """Bring the database to this version; safe to run again."""
     from reserve import database
 
-    desk = _desk()
+    desk = _desk(migrated=False)
     before = database.schema(desk.engine)
     database.migrate(desk.engine)
     _say("the database is current" if before == "current" else f"the database was {before} and is current now")
@@ -145,8 +142,8 @@ def coverage(
     """The coverage table: the worst first, each with its reason."""
     from api import tables
 
-    desk = _desk()
-    rows = tables.coverage_rows(desk, scope, item, _day(as_of))
+    day = _day(as_of)
+    rows = tables.coverage_rows(_desk(), scope, item, day)
     if as_json:
         typer.echo(json.dumps({"items": rows, "next_cursor": None}, ensure_ascii=False, indent=1))
     else:
@@ -344,7 +341,8 @@ def _settings() -> Settings:
     return read_settings(os.environ)
 
 
-def _desk() -> "Desk":
+def _desk(*, migrated: bool = True) -> "Desk":
+    """The database that the settings name; refused in a sentence where it is of another version."""
     from api.desk import Desk
     from reserve import database
 
@@ -353,6 +351,8 @@ def _desk() -> "Desk":
         engine = database.connect(configured.database_url)
     except ValueError as error:
         raise SettingsError(f"RESERVE_DATABASE_URL: {error}") from None
+    if migrated:
+        database.require_current_schema(engine)
     return Desk(engine, configured, lambda: datetime.now(UTC))
 
 

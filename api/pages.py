@@ -2,12 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, Protocol
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -24,6 +23,8 @@ KINDS: Final = ("below", "unknown", "falling", "normal")
 HORIZONS: Final = (30, 90, 180)
 ALERTS_SHOWN: Final = 8
 ALERTS_READ: Final = 200
+SHOWN_WHOLE: Final = 12
+FEW: Final = 6
 SILENT_AFTER_SECONDS: Final = 15 * 60
 
 
@@ -68,7 +69,7 @@ def pages(board: Board) -> APIRouter:
             **around,
             **listing(reader, place, rows, alerts, category),
             tiles=[tile(reader, one, names) for one in sorted(board.tiles(place["code"]), key=tile_order)],
-            alerts=[alert(reader, one, names, place) for one in alerts[:ALERTS_SHOWN]],
+            alerts=[alert(reader, one, names, place, scopes) for one in alerts[:ALERTS_SHOWN]],
             unfolded="all" in reader.params,
         )
 
@@ -89,24 +90,22 @@ def pages(board: Board) -> APIRouter:
             "item.html",
             **surroundings(reader, scopes, place, item),
             **reasoning(reader, scopes, row),
-            row=told(reader, row, since_when(board.alerts(place["code"], ALERTS_READ))),
+            row=told(reader, row, since_when(board.alerts(place["code"], ALERTS_READ), place["code"])),
             outlook=outlook,
-            chart=chart_links(reader, row, horizon) if outlook else {},
+            chart=charts.links(reader, row, horizon) if outlook else {},
             horizons=[(n, n == horizon, reader.item_link(item, scope=place["code"], days=str(n))) for n in HORIZONS],
         )
 
     @router.get("/items/{item}/projection.svg")
-    def chart(
-        request: Request, item: str, scope: str = "", days: str = "", width: str = "", theme: str = ""
-    ) -> Response:
+    def chart(request: Request, item: str, scope: str = "", days: str = "") -> Response:
         reader = Reader.of(request, {})
         place = chosen(board.scopes(), scope)
         row = board.explained(place["code"], item) if place else None
         outlook = board.projection(place["code"], item, horizon_of(days)) if place and row and judged(row) else None
         if row is None or outlook is None:
             return PlainTextResponse(reader.t("calculation.none"), 404)
-        size: Literal[360, 960] = 360 if width == "360" else 960
-        drawing = charts.drawing(row, outlook, lang=reader.lang, width=size, dark=theme == "dark")
+        size: Literal[360, 960] = 360 if reader.params.get("width") == "360" else 960
+        drawing = charts.drawing(row, outlook, lang=reader.lang, width=size, dark=reader.params.get("theme") == "dark")
         return unchanged_or(request, charts.svg(drawing), "image/svg+xml")
 
     return router
@@ -158,9 +157,12 @@ def listing(reader: Reader, place: Fact, rows: list[Fact], alerts: list[Fact], c
     rows = [row for row in rows if category in ("", row["category"])]
     rows.sort(key=urgency)
     counts = Counter(row["level"] for row in rows)
-    since = since_when(alerts)
+    since = since_when(alerts, place["code"])
     shown = [told(reader, row, since) for row in rows]
-    choices = [("", reader.t("category.all")), *((code, capital(words.category(reader.lang, code))) for code in held)]
+    choices = [
+        ("", reader.t("category.all")),
+        *((code, words.category(reader.lang, code, title=True)) for code in held),
+    ]
     return {
         "verdict": verdict(reader, place, rows, category),
         "lead": lead(reader, rows) if rows else "",
@@ -172,10 +174,6 @@ def listing(reader: Reader, place: Fact, rows: list[Fact], alerts: list[Fact], c
             (label, code == category, reader.link("/", scope=place["code"], category=code)) for code, label in choices
         ],
     }
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def urgency(row: Fact) -> tuple[int, str, str]:
@@ -226,11 +224,12 @@ def lead(reader: Reader, rows: list[Fact]) -> str:
     return opening + reader.sentence(parts)
 
 
-def since_when(alerts: list[Fact]) -> dict[str, Fact]:
-    """Return the latest alert of each item: it says since when the item has its level."""
+def since_when(alerts: list[Fact], scope: str) -> dict[str, Fact]:
+    """Return the scope's own latest alert of each item: it says since when the item has its level."""
     latest: dict[str, Fact] = {}
     for one in alerts:
-        latest.setdefault(one["item"], one)
+        if one.get("scope", scope) == scope:
+            latest.setdefault(one["item"], one)
     return latest
 
 
@@ -247,7 +246,7 @@ def told(reader: Reader, row: Fact, since: Mapping[str, Fact]) -> Fact:
         "href": reader.item_link(row["item"], scope=row["scope"]),
         "days": None if days is None else bound + words.days(days),
         "required_days": required,
-        "fill": bar_share(days, required),
+        "fill": charts.bar_share(days, required),
         "usable": words.number(row["usable"]),
         "peak": None if peak is None else words.rate(peak),
         "shortfall": words.number(row["shortfall"]) if row["shortfall"] else None,
@@ -260,13 +259,6 @@ def told(reader: Reader, row: Fact, since: Mapping[str, Fact]) -> Fact:
         "stale": stale(reader, row),
         "as_of": row["as_of"],
     }
-
-
-def bar_share(days: float | None, required: int | None) -> float | None:
-    """Return the filled per cent of a bar that ends at twice the requirement, so that all required lines align."""
-    if days is None or not required:
-        return None
-    return round(min(days / required, 2.0) * 50, 1)
 
 
 def stale(reader: Reader, row: Fact) -> str | None:
@@ -292,12 +284,15 @@ def tile(reader: Reader, one: Fact, names: Mapping[str, str]) -> Fact:
     }
 
 
-def alert(reader: Reader, one: Fact, names: Mapping[str, str], place: Fact) -> Fact:
+def alert(reader: Reader, one: Fact, names: Mapping[str, str], place: Fact, scopes: list[Fact]) -> Fact:
+    """Return an alert as it is written on the page; one of a place below says which."""
+    where = chosen(scopes, str(one.get("scope") or place["code"])) or place
     return {
         "level": one["level"],
         "previous": one["previous_level"],
         "item": names.get(one["item"], one["item"]),
-        "href": reader.item_link(one["item"], scope=place["code"]),
+        "where": "" if where["code"] == place["code"] else reader.name(where),
+        "href": reader.item_link(one["item"], scope=where["code"]),
         "when": reader.moment(one["raised_at"]),
         "why": one["reason"][reader.lang],
         "notices": [notice(reader, sent) for sent in one["notices"]],
@@ -316,11 +311,15 @@ def notice(reader: Reader, sent: Fact) -> tuple[str, str]:
 
 
 def reasoning(reader: Reader, scopes: list[Fact], row: Fact) -> Fact:
-    """Return everything that went into the number, by names people know."""
+    """Return everything that went into the number, by names people know, the telling lots and places first."""
     because = row["explanation"]
     peak = because["peak"]
     silent, unknown = set(peak["silent_locations"]), set(peak["unknown_locations"])
-    places = {scope["code"]: reader.name(scope) for scope in scopes}
+    places = {one["code"]: reader.name(one) for one in scopes}
+    for one in peak["locations"]:
+        code = one["location"]
+        one["state"] = "unknown" if code in unknown else "silent" if code in silent else "yes"
+        places.setdefault(code, one.get(f"name_{reader.lang}") or code)
     return {
         "facts": row,
         "because": because,
@@ -330,37 +329,19 @@ def reasoning(reader: Reader, scopes: list[Fact], row: Fact) -> Fact:
         "window_sum": sum(day["total"] for day in peak["window"]),
         "share": None if peak["reported_share"] is None else int(peak["reported_share"] * 100),
         "divisor": len(peak["window"]) or peak["width"],
-        "reporters": [
-            {
-                **place,
-                "state": "unknown"
-                if place["location"] in unknown
-                else "silent"
-                if place["location"] in silent
-                else "yes",
-            }
-            for place in sorted(
-                peak["locations"], key=lambda place: (place["location"] not in silent | unknown, place["location"])
-            )
-        ],
+        "lots": folded(because["lots"], lambda lot: not lot["counted"] or lot["wasted"]),
+        "reporters": folded(peak["locations"], lambda one: one["state"] != "yes"),
         "place_name": lambda code: places.get(code, code),
         "when": words.long_day(reader.lang, row["as_of"]),
     }
 
 
-def chart_links(reader: Reader, row: Fact, horizon: int) -> dict[str, str]:
-    return {
-        f"{theme}_{width}": reader.link(
-            f"/items/{quote(row['item'], safe='')}/projection.svg",
-            scope=row["scope"],
-            days=str(horizon),
-            lang=reader.lang,
-            theme=theme,
-            width=width,
-        )
-        for theme in ("light", "dark")
-        for width in ("360", "960")
-    }
+def folded(rows: list[Fact], telling: Callable[[Fact], bool]) -> tuple[list[Fact], list[Fact]]:
+    """Part a long list into the rows that say something, shown, and the rest, a tap away."""
+    if len(rows) <= SHOWN_WHOLE:
+        return sorted(rows, key=lambda row: not telling(row)), []
+    first, rest = [row for row in rows if telling(row)], [row for row in rows if not telling(row)]
+    return (first, rest) if first else (rest[:FEW], rest[FEW:])
 
 
 def missing_scope(reader: Reader, scopes: list[Fact], code: str) -> Response:

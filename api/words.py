@@ -23,7 +23,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "product.line": ("医用物资战略储备", "Strategic reserve of medical supplies"),
     "skip": ("跳到正文", "Skip to content"),
     "overview": ("总览", "Overview"),
-    "nav.main": ("主导航", "Main"),
     "nav.page": ("本页内容", "On this page"),
     "nav.path": ("位置", "You are here"),
     "language": ("语言", "Language"),
@@ -48,7 +47,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "stale.due": ("有新流水，待重算", "Newer movements, not recalculated yet"),
     "colon": ("：", ": "),
     "comma": ("，", ", "),
-    "separator": ("、", ", "),
     "stop": ("。", "."),
     # levels: shape and word carry, colour follows
     "level": ("级别", "Level"),
@@ -105,10 +103,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "already": ("已低于", "already"),
     "since": ("自 {when} 起", "since {when}"),
     "none": ("—", "—"),
-    "on_hand": ("在库", "On hand"),
-    "on_hold": ("冻结", "On hold"),
     "expired": ("过期", "Expired"),
-    "in_transit": ("在途", "In transit"),
     "wasted": ("期间失效", "Expires unused"),
     "required": ("要求数量", "Required"),
     # tiles
@@ -161,7 +156,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "why": ("为什么是 {days} 天？", "Why {days} days?"),
     "why.unknown": ("为什么未知？", "Why unknown?"),
     "calculation": ("手算", "By hand"),
-    "calculation.per_day": ("每日", "per day"),
     "calculation.none": (
         "没有可靠的峰值，所以没有天数，也不画图。",
         "Without a known peak there are no days of coverage, and no chart of a guess.",
@@ -191,6 +185,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "lots": ("批次", "Lots"),
     "lots.caption": ("哪些批次算在内，哪些没有，为什么", "Which lots count, which do not, and why"),
     "lots.none": ("没有批次。", "No lots."),
+    "lots.rest": ("其余 {n} 批，全部计入", "The other {n} lot, counted|The other {n} lots, all counted"),
     "location": ("地点", "Location"),
     "lot": ("批号", "Lot"),
     "expiry": ("效期", "Expiry"),
@@ -224,6 +219,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "reports.caption": ("各地点自己的峰值与上报情况", "Each location's own peak and reports"),
     "basis.history": ("依据上报历史", "From the reports"),
     "basis.lower_bound": ("缺报按 0 计，是下限", "Missing days as 0: a lower bound"),
+    "basis.unknown": ("没有足够的上报", "Too few reports"),
     "basis.norm": ("申报的定额高于上报历史，以定额为准", "A declared norm is higher than the reports and stands"),
     "own_peak": ("自身峰值", "Own peak"),
     "days_reported": ("已报天数", "Days reported"),
@@ -234,6 +230,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "reporting.yes": ("正常上报", "Reporting"),
     "reporting.silent": ("近 7 天未报", "Silent"),
     "reporting.unknown": ("无法判断", "Unknown"),
+    "reports.rest": ("其余 {n} 处", "The other {n} location|The other {n} locations"),
     "reports.none": ("没有上报地点。", "No location reports."),
     "flagged": ("异常大的日报，已保留在计算中", "Unusually large days, kept in the calculation"),
     "policies": ("依据的要求", "The rules it is held to"),
@@ -251,15 +248,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "effective": ("生效", "In force from"),
     "source_text": ("原文", "Source text"),
     "binding": ("起约束作用", "Binding"),
-    # categories and units that the seeds and the importer use
+    # categories of the catalogue
     "category.protective": ("防护物资", "protective equipment"),
-    "category.medicine": ("药品", "medicines"),
-    "category.device": ("器械设备", "devices"),
-    "category.disinfectant": ("消杀用品", "disinfectants"),
     "category.disinfection": ("消杀用品", "disinfectants"),
-    "category.testing": ("检测试剂", "test kits"),
-    "category.diagnostic": ("检测试剂", "test kits"),
-    "category.consumable": ("耗材", "consumables"),
+    "category.testing": ("检测用品", "testing supplies"),
+    "category.treatment": ("救治药械", "treatment supplies"),
+    "category.monitoring": ("监测设备", "monitoring devices"),
     "category.other": ("其他物资", "other supplies"),
 }
 
@@ -272,6 +266,8 @@ UNITS: Final[tuple[tuple[str, str], ...]] = (
     ("双", "pair|pairs"),
     ("套", "set|sets"),
     ("台", "unit|units"),
+    ("条", "piece|pieces"),
+    ("桶", "jug|jugs"),
     ("瓶", "bottle|bottles"),
     ("盒", "box|boxes"),
     ("箱", "case|cases"),
@@ -368,8 +364,9 @@ def name_of(lang: str, thing: Mapping[str, object]) -> str:
     return str(thing.get(f"name_{lang}") or thing["code" if "code" in thing else "item"])
 
 
-def category(lang: str, code: str) -> str:
-    return say(lang, f"category.{code}") if f"category.{code}" in WORDS else code
+def category(lang: str, code: str, *, title: bool = False) -> str:
+    name = say(lang, f"category.{code}") if f"category.{code}" in WORDS else code
+    return name[:1].upper() + name[1:] if title else name
 
 
 def unit(lang: str, base_unit: str, count: int | None = None) -> str:

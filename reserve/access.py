@@ -71,7 +71,7 @@ def reach(session: Session, actor: Actor, verb: Verb, code: str) -> Place | None
         outside the subtree, whether it exists or not.
     """
     found = catalogue.place(session, code)
-    if found is None:
+    if found is None or not found.inside:
         require(actor, verb, None)
         if actor.place.parent_id is not None:
             raise forbidden()

@@ -7,6 +7,7 @@ not reported is unknown, never zero: zero is sent as 0.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -226,13 +227,18 @@ def record_history(
             "day": day,
             "revision": 1,
             "quantity": quantity,
-            "recorded_at": day_bounds(day, zone)[1] + told_after,
+            "recorded_at": _next_day(day, zone) + told_after,
             "actor": actor,
         }
         for day, quantity in reports
     ]
     if rows:
         session.connection().execute(_INSERT, rows)
+
+
+@lru_cache(maxsize=1000)
+def _next_day(day: date, zone: ZoneInfo) -> datetime:
+    return day_bounds(day, zone)[1]
 
 
 def last_day(session: Session) -> date | None:

@@ -21,10 +21,12 @@ from reserve import catalogue, consumption, ledger, lots, replay
 from reserve.catalogue import PACK, ItemRow, NewItem, NewLocation, NewPack, Place
 from reserve.consumption import CONSUMPTION
 from reserve.entry import Entry
-from reserve.errors import Fault, Invalid, OutOfBounds, Refusal
+from reserve.errors import Fault, Invalid, OutOfBounds, Refusal, SheetRefused
 from reserve.lots import LotRow
-from reserve.model import OUTSIDE, QUANTITY_MAX, Category, ConsumptionSource, DocumentKind, LocationKind, Purpose
+from reserve.model import QUANTITY_MAX, Category, ConsumptionSource, DocumentKind, LocationKind, Purpose
 from reserve.sheets import Column, Faults, Row, Sheet, code, day, gtin_text, lot_number, read, text, whole, word
+
+__all__ = ["COLUMNS", "KINDS", "Imported", "SheetKind", "SheetRefused", "import_sheet"]
 
 ACTOR = "import"
 """Under this name the replay table keeps which sheets of movements were recorded."""
@@ -48,6 +50,9 @@ class SheetKind(StrEnum):
     CONSUMPTION = "consumption"
 
 
+KINDS = tuple(SheetKind)
+
+
 class Imported(NamedTuple):
     """What became of a sheet: each of its rows was either recorded or was in the books already."""
 
@@ -60,7 +65,7 @@ class Imported(NamedTuple):
 
 
 def import_sheet(
-    session: Session, entry: Entry, kind: SheetKind, data: bytes, *, progress: Progress | None = None
+    session: Session, entry: Entry, kind: str, data: bytes, *, progress: Progress | None = None
 ) -> Imported:
     """Record a sheet, all of it or nothing; the caller commits, or rolls back for a dry run.
 
@@ -71,9 +76,12 @@ def import_sheet(
     ------
     SheetRefused
         with everything that is wrong in it, up to a thousand places; the transaction must be rolled back.
+    ValueError
+        when the kind is none of `KINDS`.
     """
-    sheet = read(data, COLUMNS[kind])
-    return _RECORD[kind](session, entry, sheet, progress or _silent)
+    wanted = SheetKind(kind)
+    sheet = read(data, COLUMNS[wanted])
+    return _RECORD[wanted](session, entry, sheet, progress or _silent)
 
 
 def _silent(_done: int, _rows: int) -> None:
@@ -109,7 +117,7 @@ def _items(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) ->
             new_packs[item].append(pack)
         elif pack and there is not None:
             _refuse_other_pack(row, pack, there, codes, sheet)
-        recorded += row is first[item] and kept is None or (pack is not None and there is None)
+        recorded += (row is first[item] and kept is None) or (pack is not None and there is None)
     sheet.faults.refuse()
     for new in new_items.values():
         catalogue.add_item(session, new._replace(packs=new_packs.pop(new.code, ())))
@@ -216,7 +224,7 @@ def _locations(session: Session, _entry: Entry, sheet: Sheet, progress: Progress
     sheet.faults.refuse()
     for done, row in enumerate(ordered, start=1):
         catalogue.add_location(session, NewLocation(**row.values))
-        progress(done, len(sheet.rows))
+        progress(done, len(ordered))
     return _told(SheetKind.LOCATIONS, sheet, len(ordered))
 
 
@@ -317,11 +325,12 @@ def _movements(session: Session, entry: Entry, sheet: Sheet, progress: Progress)
     expired, first out; other goods without one must have no shelf life and get the lot NO-LOT. An issue without a
     purpose is for use.
     """
+    key = _digest(sheet)
     if not sheet.faults.found:
-        answer = _recorded_before(session, entry, sheet)
+        answer = replay.begin(session, actor=ACTOR, key=key, request_digest=key, now=entry.now)
         if answer is not None:
             progress(len(sheet.rows), len(sheet.rows))
-            return answer
+            return _told(SheetKind.MOVEMENTS, sheet, 0, json.loads(answer.body)["documents"])
     items, places = _codes(session)
     days = {r.values["date"] for r in sheet.rows} - {None}
     beyond = {when: sentence for when in days if (sentence := _out_of_bounds(entry, when))}
@@ -334,7 +343,9 @@ def _movements(session: Session, entry: Entry, sheet: Sheet, progress: Progress)
     _refuse_other_lots(session, sheet, items)
     sheet.faults.refuse()
     documents = _record(session, entry, sheet, progress)
-    return _remember(session, _told(SheetKind.MOVEMENTS, sheet, len(sheet.rows), documents), sheet)
+    body = json.dumps({"rows": len(sheet.rows), "documents": documents})
+    replay.finish(session, actor=ACTOR, key=key, answer=replay.Answer(201, body))
+    return _told(SheetKind.MOVEMENTS, sheet, len(sheet.rows), documents)
 
 
 def _out_of_bounds(entry: Entry, when: date) -> str | None:
@@ -493,7 +504,7 @@ def _post(session: Session, entry: Entry, sheaf: _Sheaf, lines: Sequence[_Line])
 
 def _refuse_lines(refusal: Refusal, lines: Sequence[_Line], faults: Faults) -> list[_Line]:
     """Put what the ledger refused beside the rows that asked for it; answers those lines."""
-    told = []
+    told: list[_Line] = []
     for fault in refusal.faults or (Fault("", refusal.code, refusal.detail),):
         parts = fault.pointer.strip("/").split("/")
         by_line = len(parts) > 1 and parts[0] == "lines" and parts[1].isdigit()
@@ -524,22 +535,6 @@ def _sentence(refusal: Refusal, fault: Fault, parts: Sequence[str]) -> str:
                 "there at that time. Write less, or add what came in before."
             )
     return fault.detail.replace("in override_reason", "in the column reason")
-
-
-# -- a sheet of movements again ---------------------------------------------------------------------------------------
-
-
-def _recorded_before(session: Session, entry: Entry, sheet: Sheet) -> Imported | None:
-    """What was answered to the same rows; else their digest is taken for this transaction."""
-    key = _digest(sheet)
-    answer = replay.begin(session, actor=ACTOR, key=key, request_digest=key, now=entry.now)
-    return answer and _told(SheetKind.MOVEMENTS, sheet, 0, json.loads(answer.body)["documents"])
-
-
-def _remember(session: Session, imported: Imported, sheet: Sheet) -> Imported:
-    body = json.dumps({"rows": imported.rows, "documents": imported.documents})
-    replay.finish(session, actor=ACTOR, key=_digest(sheet), answer=replay.Answer(201, body))
-    return imported
 
 
 def _digest(sheet: Sheet) -> str:

@@ -348,10 +348,13 @@ def _pick_lines(
     lines: Sequence[IssueLine], items: Sequence[ItemRow], candidates: list[Candidate], shelf: Shelf, entry: Entry
 ) -> list[Picked]:
     """FEFO for every line, one after the other over the same shelf; every line that fails is named."""
+    shelves: dict[int, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        shelves[candidate.item_id].append(candidate)
     picked: list[Picked] = []
     short: list[dict[str, object]] = []
     for n, (line, item) in enumerate(zip(lines, items, strict=True)):
-        there = fresh = [c for c in candidates if c.item_id == item.id]
+        there = fresh = shelves[item.id]
         if line.lot_number is not None:
             fresh = [_named(there, line, item, n)]
         taken = pick(fresh, line.quantity, n)
@@ -360,7 +363,7 @@ def _pick_lines(
             continue
         picked += taken
         gone = {p.lot_id: p.quantity for p in taken}
-        candidates = [c._replace(available=c.available - gone.get(c.lot_id, 0)) for c in candidates]
+        shelves[item.id] = [c._replace(available=c.available - gone.get(c.lot_id, 0)) for c in there]
     if short:
         _refuse_shortage(short, lines, items, candidates, shelf, entry)
     return picked

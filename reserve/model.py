@@ -362,9 +362,11 @@ class Policy(SQLModel, table=True):
         _one_of("kind", PolicyKind, "policy_kind"),
         CheckConstraint("(item_id IS NULL) <> (category IS NULL)", name="policy_subject"),
         CheckConstraint(
-            "(kind = 'days' AND required_days > 0)"
-            " OR (kind IN ('persons', 'full_load') AND required_days > 0 AND persons > 0 AND norm_per_1000 > 0)"
-            " OR (kind = 'quantity' AND quantity > 0)",
+            # coalesce: a comparison with NULL is not false, and a CHECK would let it pass
+            "(kind = 'days' AND coalesce(required_days, 0) > 0)"
+            " OR (kind IN ('persons', 'full_load') AND coalesce(required_days, 0) > 0 AND coalesce(persons, 0) > 0"
+            " AND coalesce(norm_per_1000, 0) > 0)"
+            " OR (kind = 'quantity' AND coalesce(quantity, 0) > 0)",
             name="policy_terms",
         ),
         CheckConstraint("look_back_days BETWEEN 28 AND 3660", name="policy_look_back"),

@@ -96,7 +96,7 @@ def post(
             "reason": None,
         },
     )
-    ids = connection.execute(
+    inserted = connection.execute(
         _INSERT_MOVEMENTS,
         [
             {
@@ -113,7 +113,8 @@ def post(
             }
             for n, move in enumerate(moves, start=1)
         ],
-    ).scalars()
+    )
+    ids = inserted.scalars().all()  # read to the end: SQLite cannot commit while a statement is under way
     _shift(session, moves)
     due = sorted({(end.id, move.item.id) for move in moves for end in (move.source, move.target) if end.inside})
     mark_due(session, due, entry.now)

@@ -42,7 +42,7 @@ def begin(session: Session, *, actor: str, key: str, request_digest: str, now: d
         _TAKE[connection.dialect.name],
         {"actor": actor, "key": key, "request_digest": request_digest, "recorded_at": now},
     )
-    if taken.rowcount == 1:
+    if taken.first() is not None:
         return None
     row = connection.execute(_FIND, {"actor": actor, "key": key}).one()
     if row.request_digest != request_digest:
@@ -55,8 +55,8 @@ def finish(session: Session, *, actor: str, key: str, answer: Answer) -> None:
 
 
 _TAKE = {
-    "sqlite": sqlite.insert(REPLAY).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(REPLAY).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(REPLAY).on_conflict_do_nothing().returning(REPLAY.c.key),
+    "postgresql": postgresql.insert(REPLAY).on_conflict_do_nothing().returning(REPLAY.c.key),
 }
 _FIND = select(REPLAY.c.request_digest, REPLAY.c.status, REPLAY.c.body).where(
     REPLAY.c.actor == bindparam("actor"), REPLAY.c.key == bindparam("key")

@@ -99,7 +99,7 @@ def read(data: bytes, columns: Sequence[Column]) -> Sheet:
     """
     text, encoding = decode(data)
     records = _records(text, _separator(text, columns))
-    header = _header(next(records)[1], columns)
+    header = _header(next(records, (1, []))[1], columns)
     faults = Faults()
     rows = [
         _row(number, cells, header, columns, faults)

@@ -1,6 +1,5 @@
 """Questions to the ledger: what lies where, now or at the end of any day, and what moved. Reads only."""
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -193,15 +192,17 @@ def movements(session: Session, question: MovementQuestion) -> list[Recorded]:
     if question.scope is not None:
         pattern = f"{question.scope.path}%"
         statement = statement.where(or_(source.c.path.like(pattern), target.c.path.like(pattern)))
-    wanted: Iterable[tuple[object, ColumnElement[bool]]] = (
-        (question.item_id, LOT.c.item_id == question.item_id),
-        (question.lot_number, LOT.c.lot_number == question.lot_number),
-        (question.document, DOCUMENT.c.number == question.document),
-        (question.movement_id, MOVEMENT.c.id == question.movement_id),
-        (question.since, MOVEMENT.c.occurred_at >= question.since),
-        (question.until, MOVEMENT.c.occurred_at < question.until),
+    equal = (
+        (question.item_id, LOT.c.item_id),
+        (question.lot_number, LOT.c.lot_number),
+        (question.document, DOCUMENT.c.number),
+        (question.movement_id, MOVEMENT.c.id),
     )
-    statement = statement.where(*(condition for given, condition in wanted if given is not None))
+    statement = statement.where(*(column == value for value, column in equal if value is not None))
+    if question.since is not None:
+        statement = statement.where(MOVEMENT.c.occurred_at >= question.since)
+    if question.until is not None:
+        statement = statement.where(MOVEMENT.c.occurred_at < question.until)
     if question.before is not None:
         at, movement_id = question.before
         earlier = and_(MOVEMENT.c.occurred_at == at, MOVEMENT.c.id < movement_id)

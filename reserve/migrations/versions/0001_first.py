@@ -338,7 +338,7 @@ def _tables() -> None:
         sa.Column("recorded_at", MOMENT, nullable=False),
         sa.Column("actor", sa.String(length=120), nullable=False),
         sa.CheckConstraint(
-            "(kind = 'days' AND required_days > 0) OR (kind IN ('persons', 'full_load') AND required_days > 0 AND persons > 0 AND norm_per_1000 > 0) OR (kind = 'quantity' AND quantity > 0)",
+            "(kind = 'days' AND coalesce(required_days, 0) > 0) OR (kind IN ('persons', 'full_load') AND coalesce(required_days, 0) > 0 AND coalesce(persons, 0) > 0 AND coalesce(norm_per_1000, 0) > 0) OR (kind = 'quantity' AND coalesce(quantity, 0) > 0)",
             name="policy_terms",
         ),
         sa.CheckConstraint("kind IN ('days', 'persons', 'quantity', 'full_load')", name="policy_kind"),

@@ -1,0 +1,352 @@
+"""Daily use: corrected without losing what was said, silent where nothing was said, read from issues where it is."""
+
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from conftest import NOW, SHANGHAI, TODAY, entry
+from sqlalchemy import event, text
+
+from reserve import catalogue, consumption, database, ledger
+from reserve.catalogue import NewLocation
+from reserve.consumption import Report
+from reserve.errors import Conflict, Invalid, OutOfBounds, UnknownItem, UnknownLocation
+from reserve.ledger import AdjustmentLine, IssueLine, ReceiptLine
+from reserve.model import ConsumptionSource, LocationKind, Purpose
+
+H1, H2 = "371402-H1", "371425-H1"
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def report(engine, *rows, **changes):
+    told = [Report(*row) for row in rows]
+    return database.transact(engine, lambda session: consumption.report(session, entry(**changes), told))
+
+
+def history(engine, last=YESTERDAY, days=10, item="N95", scope="371400", known_at=None):
+    with database.reading(engine) as session:
+        above = catalogue.place(session, scope)
+        return consumption.history(
+            session,
+            item_id=catalogue.item(session, item).id,
+            places=[p for p in catalogue.places(session) if above.holds(p)],
+            last=last,
+            days=days,
+            zone=SHANGHAI,
+            known_at=known_at,
+        )
+
+
+def series(found, code=H1):
+    """The days of a place: units, `?` where nothing is known, a `+` where more may have been wanted."""
+    row = [place.code for place in found.places].index(code)
+    said = zip(found.values[row], found.reported[row], found.censored[row], strict=True)
+    return [(f"{value}+" if censored else int(value)) if reported else "?" for value, reported, censored in said]
+
+
+def revisions(engine):
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT day, revision, quantity FROM consumption ORDER BY day, revision"))
+        return [(str(day), revision, quantity) for day, revision, quantity in rows]
+
+
+def waiting(engine):
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT count(*) FROM coveragedue")).scalar_one()
+
+
+@contextmanager
+def refused(engine, kind, code=None):
+    before = revisions(engine), waiting(engine)
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert (revisions(engine), waiting(engine)) == before
+    assert caught.value.code == (code or kind.code)
+    assert caught.value.detail.endswith(".")
+
+
+# -- reported ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_not_reported_is_unknown_and_a_zero_is_zero(city):
+    report(city, (H1, "N95", YESTERDAY, 0), (H1, "N95", YESTERDAY - timedelta(days=2), 7))
+    assert series(history(city, days=4)) == ["?", 7, "?", 0]
+
+
+def test_a_day_sent_again_is_replaced_and_the_old_figure_is_kept(city):
+    first = report(city, (H1, "N95", YESTERDAY, 120))
+    later = NOW + timedelta(hours=3)
+    second = report(city, (H1, "N95", YESTERDAY, 12), now=later)
+    assert [(r.revision, r.quantity) for r in first + second] == [(1, 120), (2, 12)]
+    assert revisions(city) == [("2026-03-31", 1, 120), ("2026-03-31", 2, 12)]
+    assert series(history(city, days=1)) == [12]
+
+
+def test_what_was_known_before_a_correction_can_be_asked_again(city):
+    report(city, (H1, "N95", YESTERDAY, 120))
+    later = NOW + timedelta(hours=3)
+    report(city, (H1, "N95", YESTERDAY, 12), now=later)
+    assert series(history(city, days=1, known_at=later)) == [12]
+    assert series(history(city, days=1, known_at=later - timedelta(microseconds=1))) == [120]
+    assert series(history(city, days=1, known_at=NOW - timedelta(microseconds=1))) == ["?"]
+
+
+def test_the_same_figure_sent_again_changes_nothing(city):
+    report(city, (H1, "N95", YESTERDAY, 120))
+    before = waiting(city)
+    assert report(city, (H1, "N95", YESTERDAY, 120), now=NOW + timedelta(hours=3))[0].revision == 1
+    assert revisions(city) == [("2026-03-31", 1, 120)]
+    assert waiting(city) == before
+
+
+def test_a_correction_back_to_the_first_figure_is_a_third_revision(city):
+    for n, quantity in enumerate([5, 6, 5]):
+        report(city, (H1, "N95", YESTERDAY, quantity), now=NOW + timedelta(hours=n))
+    assert [r[1:] for r in revisions(city)] == [(1, 5), (2, 6), (3, 5)]
+    assert series(history(city, days=1)) == [5]
+
+
+def test_a_report_puts_its_place_and_item_in_the_queue_once(city):
+    report(city, *((H1, "N95", TODAY - timedelta(days=n), n) for n in range(20)), (H2, "N95", TODAY, 1))
+    assert waiting(city) == 2
+
+
+def test_todays_use_may_be_reported_and_counts_from_tomorrow(city):
+    report(city, (H1, "N95", TODAY, 5))
+    assert series(history(city, last=TODAY, days=1)) == [5]
+
+
+def test_the_day_is_the_citys_day(city):
+    evening = datetime(2026, 4, 1, 15, 59, 59, tzinfo=UTC)
+    with refused(city, OutOfBounds, "future_date"):
+        report(city, (H1, "N95", date(2026, 4, 2), 5), now=evening)
+    report(city, (H1, "N95", date(2026, 4, 2), 5), now=evening + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "code"),
+    [
+        ((H1, "N95", TODAY + timedelta(days=1), 5), OutOfBounds, "future_date"),
+        ((H1, "N95", date(1989, 12, 31), 5), Invalid, "date_out_of_bounds"),
+        ((H1, "N95", date(2026, 3, 1), 5), Invalid, "duplicate_row"),
+        ((H1, "N95", YESTERDAY, -1), Invalid, "invalid_value"),
+        ((H1, "N95", YESTERDAY, 1.5), Invalid, "invalid_value"),
+        ((H1, "N95", YESTERDAY, True), Invalid, "invalid_value"),
+        ((H1, "N95", YESTERDAY, 10**15 + 1), Invalid, "quantity_too_large"),
+        (("371499-H1", "N95", YESTERDAY, 5), UnknownLocation, "unknown_location"),
+        (("CONSUMER", "N95", YESTERDAY, 5), UnknownLocation, "unknown_location"),
+        ((H1, "N96", YESTERDAY, 5), UnknownItem, "unknown_item"),
+    ],
+)
+@pytest.mark.parametrize("batch", [5000, 2])
+def test_one_bad_row_refuses_the_whole_sheet_and_is_named(city, monkeypatch, batch, row, kind, code):
+    monkeypatch.setattr(consumption, "_BATCH", batch)
+    good = [(H1, "N95", date(2026, 3, n), n) for n in (1, 2, 3)]
+    with refused(city, kind, code) as caught:
+        report(city, *good, row)
+    assert caught.value.faults[0].pointer.startswith("/rows/3/")
+
+
+def test_all_bad_rows_are_named_at_once(city):
+    with refused(city, UnknownLocation) as caught:
+        report(city, ("X", "N95", YESTERDAY, 5), (H1, "N95", YESTERDAY, 5), (H1, "N96", YESTERDAY, 5))
+    assert [fault.pointer for fault in caught.value.faults] == ["/rows/0/location", "/rows/2/item"]
+
+
+def test_a_sheet_costs_the_same_statements_however_long_it_is(city):
+    counted = []
+
+    @event.listens_for(city, "before_cursor_execute")
+    def count(_connection, _cursor, statement, *_):
+        counted.append(statement)
+
+    def statements(rows):
+        counted.clear()
+        report(city, *rows)
+        return len(counted)
+
+    few = [(H1, "N95", date(2026, 3, 1), 1), (H1, "VENT", date(2026, 3, 1), 1)]
+    many = [
+        (h, i, date(2025, 1, 1) + timedelta(days=n), n) for h in (H1, H2) for i in ("N95", "VENT") for n in range(200)
+    ]
+    assert statements(few) == statements(many)
+
+
+def test_a_year_of_opening_books_is_told_the_morning_after_each_day(city):
+    with database.writing(city) as session:
+        places = {p.code: p.id for p in catalogue.places(session)}
+        consumption.record_history(
+            session,
+            item_id=catalogue.item(session, "N95").id,
+            location_id=places[H1],
+            reports=[(YESTERDAY - timedelta(days=n), n) for n in range(3)],
+            told_after=timedelta(hours=8),
+            zone=SHANGHAI,
+            actor="demonstration",
+        )
+    assert series(history(city, days=4)) == ["?", 2, 1, 0]
+    eight = datetime(2026, 3, 31, 0, 0, tzinfo=UTC)
+    assert series(history(city, days=4, known_at=eight)) == ["?", 2, 1, "?"]
+    with database.reading(city) as session:
+        assert consumption.last_day(session) == YESTERDAY
+
+
+# -- who is asked -----------------------------------------------------------------------------------------------------
+
+
+def add_place(engine, code, kind=LocationKind.HOSPITAL, source=None, **days):
+    new = NewLocation(code, code, code, kind, "371402", source, **days)
+    return database.transact(engine, lambda session: catalogue.add_location(session, new))
+
+
+def test_a_silent_hospital_is_listed_and_a_silent_warehouse_is_not(city):
+    found = history(city)
+    assert [place.code for place in found.places] == [H1, H2]
+    assert not found.reported.any()
+    report(city, ("371400-W1", "N95", YESTERDAY, 5))
+    assert [place.code for place in history(city).places] == ["371400-W1", H1, H2]
+    assert [place.code for place in history(city, item="VENT").places] == [H1, H2]
+
+
+def test_a_place_whose_use_is_nobodys_business_is_not_asked(city):
+    add_place(city, "371402-H9", source=ConsumptionSource.NONE)
+    add_place(city, "371402-W9", LocationKind.WAREHOUSE, ConsumptionSource.REPORTS)
+    assert [place.code for place in history(city).places] == [H1, "371402-W9", H2]
+
+
+def test_a_place_counts_only_on_the_days_on_which_it_was_open(city):
+    add_place(city, "371402-H9", opened_on=date(2026, 3, 25), closed_on=date(2026, 3, 29))
+    found = history(city, days=10)
+    row = [place.code for place in found.places].index("371402-H9")
+    assert found.first == date(2026, 3, 22)
+    assert found.active[row].tolist() == [False] * 3 + [True] * 5 + [False] * 2
+    assert found.active[0].all()
+
+
+def test_the_rows_of_a_county_are_those_below_it(city):
+    report(city, (H1, "N95", YESTERDAY, 5), (H2, "N95", YESTERDAY, 7))
+    found = history(city)
+    with database.reading(city) as session:
+        county = catalogue.place(session, "371425")
+    assert series(found.below(county), H2) == series(found, H2)
+    assert [place.code for place in found.below(county).places] == [H2]
+
+
+# -- read from issues -------------------------------------------------------------------------------------------------
+
+WARD = "371402-H9"
+
+
+def at(day, hour=2):
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+def receive(engine, quantity, day, lot="A", expires_on=date(2027, 1, 1), item="N95", location=WARD):
+    line = ReceiptLine(lot, expires_on, item=item, quantity=quantity)
+    return database.transact(
+        engine, lambda session: ledger.receive(session, entry(now=at(day)), location=location, lines=[line])
+    )
+
+
+def issue(engine, quantity, day, purpose=Purpose.USE, location=WARD, **changes):
+    told = entry(**{"now": at(day, 6), **changes})
+    lines = [IssueLine("N95", quantity)]
+    return database.transact(
+        engine, lambda session: ledger.issue(session, told, location=location, lines=lines, purpose=purpose)
+    )
+
+
+def reverse(engine, posted, day):
+    movement = posted.movements[0].id
+    return database.transact(
+        engine,
+        lambda session: ledger.reverse(session, entry(now=at(day, 8)), movement_id=movement, reason="wrong ward"),
+    )
+
+
+@pytest.fixture
+def ward(city):
+    """A hospital whose use is what it hands out."""
+    add_place(city, WARD, source=ConsumptionSource.ISSUES)
+    return city
+
+
+def use(engine, last=31, first=22, **question):
+    return series(history(engine, last=date(2026, 3, last), days=last - first + 1, **question), WARD)
+
+
+def test_days_without_an_issue_are_zeros_from_the_first_movement_on(ward):
+    receive(ward, 1000, 24)
+    issue(ward, 40, 26)
+    issue(ward, 30, 26)
+    issue(ward, 5, 30)
+    assert use(ward) == ["?", "?", "0+", 0, 70, 0, 0, 0, 5, 0]
+
+
+def test_the_first_movement_of_any_item_begins_the_record(ward):
+    receive(ward, 3, 23, item="VENT", lot="V", expires_on=None)
+    receive(ward, 1000, 24)
+    assert use(ward)[:4] == ["?", "0+", "0+", 0]
+
+
+def test_what_came_before_the_look_back_counts_as_there(ward):
+    receive(ward, 1000, 10)
+    issue(ward, 5, 12)
+    assert use(ward) == [0] * 10
+
+
+def test_a_reversal_takes_the_use_off_its_own_day(ward):
+    receive(ward, 1000, 20)
+    issued = issue(ward, 40, 24)
+    issue(ward, 7, 24)
+    reverse(ward, issued, 28)
+    assert use(ward) == [0, 0, 7, 0, 0, 0, 0, 0, 0, 0]
+    assert use(ward, known_at=at(28, 7)) == [0, 0, 47, 0, 0, 0, 0, 0, 0, 0]
+    assert use(ward, last=26) == [0, 0, 7, 0, 0]
+
+
+def test_use_and_allocation_count_and_nothing_else_does(ward):
+    receive(ward, 1000, 20)
+    issue(ward, 1, 24)
+    issue(ward, 2, 24, Purpose.ALLOCATION)
+    issue(ward, 4, 24, Purpose.DONATION)
+    loss = AdjustmentLine("N95", "A", -8, "damaged")
+    database.transact(ward, lambda session: ledger.adjust(session, entry(now=at(24, 7)), location=WARD, lines=[loss]))
+    reverse(ward, receive(ward, 16, 24, "B"), 24)
+    receive(ward, 100, 24, "C", location="371400-W1")
+    issue(ward, 32, 24, location="371400-W1")
+    assert use(ward)[2] == 3
+
+
+def test_an_issue_entered_later_is_use_of_the_day_it_was_for(ward):
+    receive(ward, 1000, 20)
+    issue(ward, 9, 30, occurred=date(2026, 3, 25))
+    assert use(ward) == [0, 0, 0, 9, 0, 0, 0, 0, 0, 0]
+    assert use(ward, known_at=at(30, 5)) == [0] * 10
+
+
+def test_a_day_that_ends_or_begins_with_an_empty_shelf_is_a_lower_bound(ward):
+    receive(ward, 100, 20)
+    issue(ward, 60, 23)
+    issue(ward, 40, 25)
+    receive(ward, 10, 28)
+    issue(ward, 3, 29)
+    assert use(ward) == [0, 60, 0, "40+", "0+", "0+", "0+", 3, 0, 0]
+
+
+def test_a_shelf_of_expired_goods_is_empty(ward):
+    receive(ward, 100, 20, expires_on=date(2026, 3, 26))
+    issue(ward, 5, 25)
+    assert use(ward) == [0, 0, 0, 5, 0, "0+", "0+", "0+", "0+", "0+"]
+
+
+def test_use_that_is_read_from_issues_is_not_reported_as_well(ward):
+    with refused(ward, Conflict, "consumption_from_issues"):
+        report(ward, (WARD, "N95", YESTERDAY, 5))
+
+
+def test_an_issue_near_midnight_is_use_of_its_civil_day(ward):
+    receive(ward, 100, 20)
+    issue(ward, 1, 24, now=datetime(2026, 3, 24, 15, 59, 59, 999_999, tzinfo=UTC))
+    issue(ward, 2, 24, now=datetime(2026, 3, 24, 16, 0, tzinfo=UTC))
+    assert use(ward)[2:4] == [1, 2]

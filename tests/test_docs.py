@@ -1,0 +1,269 @@
+"""The docs say what is there: nothing is missing from the reference, and what a page tells people to type works."""
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from api.notify import signature
+from tests import make_docs
+from tests.make_docs import REFERENCE, ROOT
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+FORBIDDEN = [
+    "../" + "shared",
+    "/work/" + "shared",
+    "/work/" + "main",
+    "pypi." + "org",
+    "pythonhosted." + "org",
+    "registry.npmjs." + "org",
+    "proxy.golang." + "org",
+    "crates." + "io",
+]
+"""The neighbours' folder, this machine, and registries: written in two halves, so that they are not found here."""
+
+
+# -- the reference ----------------------------------------------------------------------------------------------------
+
+
+def reference(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_what_is_made_from_the_code_is_up_to_date() -> None:
+    old = [path.name for path, text in make_docs.pages() if path.read_text(encoding="utf-8") != text]
+    assert not old, f"run `make docs`: {', '.join(old)}"
+
+
+def test_every_row_of_the_reference_is_written() -> None:
+    assert not [path.name for path in REFERENCE.glob("*.md") if make_docs.UNWRITTEN in path.read_text(encoding="utf-8")]
+
+
+def test_every_route_is_described() -> None:
+    text = reference("api.md")
+    assert not [call for m, path, _ in make_docs.operations() if f"`{(call := f'{m} {path}')}`" not in text]
+
+
+def test_every_command_is_described() -> None:
+    text = reference("cli.md")
+    assert not [name for name, _ in make_docs.command_tree() if f"### reserve {name}\n" not in text]
+
+
+def test_every_setting_is_described() -> None:
+    text = reference("settings.md")
+    assert not [name for name, _, _ in make_docs.explained(make_docs.Settings()) if f"`{name}`" not in text]
+
+
+def test_every_refusal_is_described() -> None:
+    text = reference("refusals.md")
+    assert not [code for code in make_docs.refusal_codes() if f"| `{code}` |" not in text]
+
+
+def test_every_reason_and_change_of_an_alert_is_described() -> None:
+    text = reference("alerts.md")
+    words = [*make_docs.reason_codes(), *make_docs.change_words()]
+    assert len(words) > 15
+    assert not [word for word in words if f"| `{word}` |" not in text]
+
+
+def test_codes_in_the_source_are_found() -> None:
+    """The reader of the source must not go blind."""
+    found = make_docs.refusal_codes()
+    assert found["insufficient_stock"] == {409}
+    assert found["unknown_item"] == {404, 422}
+    assert found["worker_late"] == {503}
+    assert found["consumption_from_issues"] == {409}
+    assert found["missing"] == set()
+    assert {"unit", "thousands_separator", "workbook", "lot_required", "unknown_reason"} <= make_docs.sheet_codes()
+
+
+def test_what_is_written_by_hand_survives() -> None:
+    old = make_docs.table(
+        ["code", "status", "what to do"], [["`busy`", "503", "Send it | again."], ["`gone`", "", "x"]]
+    )
+    new = make_docs.told(old, ["code", "status", "what to do"], [["`busy`", "500"], ["`new`", "400"]])
+    assert new.splitlines()[2:] == ["| `busy` | 500 | Send it \\| again. |", "| `new` | 400 | to be written |"]
+
+
+# -- all pages --------------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short_and_its_targets_exist() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 80
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z0-9-]+)`", page.read_text(encoding="utf-8"))}
+    named |= set(re.findall(r"^make ([a-z0-9-]+)", "\n".join(lines), re.MULTILINE))
+    assert {"demo", "test"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_nothing_refers_to_this_machine_or_to_a_registry() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if not name.startswith("tests/") and path.is_file():
+            text = path.read_bytes().decode("utf-8", "ignore")
+            assert not [word for word in FORBIDDEN if word in text], name
+
+
+# -- what people are told to type -------------------------------------------------------------------------------------
+
+
+def test_the_tutorial_and_the_pages_after_it_work(tmp_path: Path) -> None:
+    """One shell from the first command to the last, in a checkout of its own, on ports of its own."""
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    docs = ROOT / "docs"
+    told = []
+    for page in ("tutorial/first-receipt-to-first-alert.md", "how-to/import-the-old-book.md", "how-to/backup.md"):
+        told += steps((docs / page).read_text(encoding="utf-8"))
+    ports = {"8000": free_port(), "9000": free_port()}
+    answers = run([command for command, _ in told], tmp_path, ports)
+    assert len(answers) == len(told), "\n".join(answers)
+    for (command, expected), answer in zip(told, answers, strict=True):
+        if expected is not None:
+            assert re.fullmatch(pattern(expected), plain(answer), re.DOTALL), f"{command}\n--- answered\n{answer}"
+
+
+def steps(page: str) -> list[tuple[str, str | None]]:
+    """The `sh` blocks of a page, each with the `text` block that follows it at once, if one does."""
+    found: list[tuple[str, str | None]] = []
+    end = -1
+    for block in BLOCK.finditer(page):
+        kind, text = block[1], block[2]
+        if kind == "sh":
+            found.append((text, None))
+        elif kind == "text" and found and found[-1][1] is None and not page[end : block.start()].strip():
+            found[-1] = (found[-1][0], text)
+        end = block.end() if kind == "sh" else -1
+    return found
+
+
+def run(commands: list[str], folder: Path, ports: dict[str, str]) -> list[str]:
+    """What one bash answered to each of the commands, both streams together as on a terminal."""
+    script = "\n".join(f"echo; echo '@@@ {n}'\n{command}" for n, command in enumerate(commands))
+    for port, ours in ports.items():
+        script = re.sub(rf"\b{port}\b(?!\d)", ours, script)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")} | {"COLUMNS": "200", "NO_COLOR": "1"}
+    process = subprocess.run(
+        ["bash", "-c", f"{script}\nwait"],
+        cwd=folder,
+        env=kept,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return re.split(r"^@@@ \d+\n", process.stdout, flags=re.MULTILINE)[1:]
+
+
+def plain(text: str) -> str:
+    """Days, moments and what follows from them look alike."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "MOMENT", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", text)
+    return re.sub(r"\b([A-Z]{2})-\d{8}-(\d+)", r"\1-DAY-\2", text).strip()
+
+
+def pattern(expected: str) -> str:
+    return ".*?".join(re.escape(part) for part in plain(expected).split("..."))
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_the_receiver_of_the_how_to_takes_only_what_is_genuine(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/webhook-receiver.md").read_text(encoding="utf-8")
+    source = next(block[2] for block in BLOCK.finditer(page) if block[1] == "python")
+    (tmp_path / "receiver.py").write_text(source, encoding="utf-8")
+    secret, port = "whsec_cmVjZWl2ZXIgb2YgdGhlIGhvdy10bw==", free_port()
+    receiver = subprocess.Popen(
+        [sys.executable, "receiver.py", port],
+        cwd=tmp_path,
+        env={**os.environ, "WEBHOOK_SECRET": secret},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    body = b'{"text": "ORANGE"}'
+    now = int(time.time())
+    try:
+        genuine = {
+            "webhook-id": "7",
+            "webhook-timestamp": str(now),
+            "webhook-signature": signature(secret, "7", now, body),
+        }
+        old = {
+            **genuine,
+            "webhook-timestamp": str(now - 600),
+            "webhook-signature": signature(secret, "7", now - 600, body),
+        }
+        assert post(port, body, genuine) == 204
+        assert post(port, body, genuine) == 204
+        assert post(port, body + b" ", genuine) == 401
+        assert post(port, body, old) == 401
+        assert post(port, body, {}) == 401
+    finally:
+        receiver.terminate()
+        said, _ = receiver.communicate(timeout=10)
+    assert said == "ORANGE\n"
+
+
+def post(port: str, body: bytes, headers: dict[str, str]) -> int:
+    for _ in range(100):
+        try:
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError("the receiver never answered")
+
+
+def test_bash_and_curl_are_here() -> None:
+    assert shutil.which("bash"), "bash is needed"
+    assert shutil.which("curl"), "curl is needed"
