@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import alerts, catalogue, coverage, exchange, health, problems, stock
 from api.board import DatabaseBoard
 from api.desk import Desk
-from api.pages import pages
+from api.pages import CSP, pages
 from api.settings import Settings, read_settings
 from api.worker import Worker
 from reserve import database
@@ -27,8 +27,7 @@ THREADS = 8
 """Requests worked on at once. More would only take turns at Python's lock and SQLite's."""
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -84,8 +84,8 @@ _WORDS = {
     "zh": {
         "normal": "达标",
         "blue": "蓝色·关注",
-        "yellow": "黄色·将不足",
-        "orange": "橙色·不足一月",
+        "yellow": "黄色·将跌破",
+        "orange": "橙色·低于要求",
         "red": "红色·严重不足",
         "unknown": "未知",
     },
@@ -106,7 +106,7 @@ def text_of(notice: Claimed, row: dict[str, Any]) -> str:
     word = _WORDS[language][notice.level]
     if language == "zh":
         out = f" 预计 {row['runs_out_on']} 用尽。" if row["runs_out_on"] else ""
-        return f"【{word}】{notice.item_name_zh} {notice.scope_name_zh}:{notice.reason_zh}{out}"
+        return f"【{word}】{notice.item_name_zh} {notice.scope_name_zh}：{notice.reason_zh}{out}"
     out = f" Runs out on {row['runs_out_on']}." if row["runs_out_on"] else ""
     return f"[{word}] {notice.item_name_en}, {notice.scope_name_en}: {notice.reason_en}{out}"
 

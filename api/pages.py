@@ -17,7 +17,10 @@ from api.words import Fact, Reader
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
-CSP: Final = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; frame-ancestors 'none'"
+CSP: Final = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 LEVELS: Final = ("red", "unknown", "orange", "yellow", "blue", "normal")
 KINDS: Final = ("below", "unknown", "falling", "normal")
 HORIZONS: Final = (30, 90, 180)
@@ -176,8 +179,8 @@ def listing(reader: Reader, place: Fact, rows: list[Fact], alerts: list[Fact], c
     }
 
 
-def urgency(row: Fact) -> tuple[int, str, str]:
-    return LEVELS.index(row["level"]), row["falls_below_on"] or "9999", row["item"]
+def urgency(row: Fact) -> tuple[int, str, str, str]:
+    return LEVELS.index(row["level"]), row["falls_below_on"] or "9999", row["runs_out_on"] or "9999", row["item"]
 
 
 def kind_of(row: Fact) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -40,9 +41,7 @@ def import_file(desk: Desk, kind: str, file: Path, *, dry_run: bool) -> int:
                     data,
                     progress=lambda done, of: bar.update(task, completed=done, total=of),
                 )
-                if dry_run:
-                    raise _NothingIsKept(found)
-                return found
+                return _undone(found) if dry_run else found
 
             found = database.transact(desk.engine, work)
     except _NothingIsKept as ended:
@@ -59,6 +58,10 @@ def import_file(desk: Desk, kind: str, file: Path, *, dry_run: bool) -> int:
     else:
         _say(f"{found.recorded} of {found.rows} rows recorded, {found.unchanged} unchanged")
     return 0
+
+
+def _undone(found: imports.Imported) -> NoReturn:
+    raise _NothingIsKept(found)
 
 
 def _say(sentence: str) -> None:

@@ -50,7 +50,12 @@ def coverage_rows(desk: Desk, scope: str | None, item: str | None, as_of: date |
             rows = [row_of(a, "zh", now) | {"reason_en": a.reason.en} for a in found if a.judged or a.row["on_hand"]]
     for row in rows:
         row |= {"name_zh": items[row["item"]].name_zh, "name_en": items[row["item"]].name_en}
-    return sorted(rows, key=lambda r: (_ORDER[Level(r["level"])], r["falls_below_on"] or "9999", r["item"]))
+    return sorted(rows, key=_urgency)
+
+
+def _urgency(row: dict[str, Any]) -> tuple[int, str, str, str]:
+    level = _ORDER[Level(row["level"])]
+    return level, row["falls_below_on"] or "9999", row["runs_out_on"] or "9999", row["item"]
 
 
 def the_scope(session: Session, code: str | None) -> Place:

@@ -52,9 +52,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "level": ("级别", "Level"),
     "level.normal": ("达标", "OK"),
     "level.blue": ("蓝色 关注", "Watch"),
-    "level.yellow": ("黄色 将不足", "Falling"),
-    "level.orange": ("橙色 即将不足", "Soon below"),
-    "level.red": ("红色 不足", "Below"),
+    "level.yellow": ("黄色 将跌破", "Falling"),
+    "level.orange": ("橙色 低于要求", "Below"),
+    "level.red": ("红色 严重不足", "Far below"),
     "level.unknown": ("未知", "Unknown"),
     # the verdict
     "verdict.total": ("{scope} {n} 种物资", "{scope}, {n} item|{scope}, {n} items"),

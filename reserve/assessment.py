@@ -197,7 +197,7 @@ def _row(found: _Found, told: explain.Told) -> Json:
             "basis": peak.basis,
             "reported_share": _share(peak.reported_share),
             "known": peak.known,
-            "unknown_locations": list(told.unknown),
+            "unknown_locations": [place.code for place in told.unknown],
         },
         "days_of_coverage": None if cover is None else _floored(cover.days),
         "required_days": found.required_days,
@@ -294,7 +294,7 @@ def _day(as_of: date, days: int | None) -> date | None:
 
 def _told(found: _Found) -> explain.Told:
     case, held, cover, peak = found.case, found.held, found.cover, found.peak
-    codes = [place.code for place in case.history.places]
+    places = case.history.places
     return explain.Told(
         item=case.item,
         as_of=case.as_of,
@@ -314,8 +314,8 @@ def _told(found: _Found) -> explain.Told:
         falls_below_on=found.falls_below_on,
         runs_out_on=found.runs_out_on,
         lead_time_days=found.lead_time_days,
-        silent=[codes[n] for n in _silent(case.history, peak, found.look_back)],
-        unknown=[codes[n] for n in peak.unknown],
+        silent=[places[n] for n in _silent(case.history, peak, found.look_back)],
+        unknown=[places[n] for n in peak.unknown],
     )
 
 
@@ -394,8 +394,8 @@ def _peak_rows(found: _Found, told: explain.Told) -> Json:
         "sum_of_peaks": float(peak.sum_of_peaks),
         "days_reported": peak.days_reported,
         "locations": _location_rows(found),
-        "unknown_locations": list(told.unknown),
-        "silent_locations": list(told.silent),
+        "unknown_locations": [place.code for place in told.unknown],
+        "silent_locations": [place.code for place in told.silent],
         "flagged": [
             {
                 "location": history.places[n].code,
@@ -429,9 +429,8 @@ def _check(told: explain.Told) -> str | None:
     """The number as one line that a calculator understands."""
     if told.days is None or not told.peak:
         return None
-    wasted, peak = explain.exact(told.wasted), explain.exact(told.peak)
-    bracketed = peak if told.peak.denominator == 1 else f"({peak})"
-    return f"({told.usable} - {wasted}) / {bracketed} = {explain.down(told.days, 2)}"
+    wasted, peak = (explain.plain(number, grouped=False) for number in (told.wasted, told.peak))
+    return f"({told.usable} - {wasted}) / {peak} = {explain.down(told.days, 2)}"
 
 
 def _lot_rows(found: _Found) -> list[Json]:
@@ -483,6 +482,8 @@ def _location_rows(found: _Found) -> list[Json]:
     return [
         {
             "location": place.code,
+            "name_zh": place.name_zh,
+            "name_en": place.name_en,
             "own_peak": None if own.peak is None else float(own.peak),
             "basis": own.basis,
             "days_reported": own.days_reported,

@@ -164,6 +164,11 @@ class SheetFault(NamedTuple):
         """Where it is, in words: `row 4, quantity`."""
         return ", ".join(part for part in (self.row and f"row {self.row}", self.column) if part)
 
+    @property
+    def pointer(self) -> str:
+        """Where it is, as a path: `/rows/4/quantity`, or empty for the file."""
+        return "".join(f"/{part}" for part in (self.row and f"rows/{self.row}", self.column) if part)
+
 
 class SheetRefused(Invalid):
     """Nothing of the sheet is recorded. `cells`: what is wrong, in the order of the sheet; `found`: how much in all."""
@@ -178,7 +183,7 @@ class SheetRefused(Invalid):
         where = f"{first.place}: " if first.place else ""
         super().__init__(
             f"{counted} in the sheet and nothing was recorded. {where}{first.detail}",
-            faults=[Fault(f"/rows/{c.row or 1}/{c.column or ''}".rstrip("/"), c.code, c.detail) for c in self.cells],
+            faults=[Fault(cell.pointer, cell.code, cell.detail) for cell in self.cells],
         )
 
 

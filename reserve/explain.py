@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from typing import NamedTuple
 
-from reserve.catalogue import ItemRow
+from reserve.catalogue import ItemRow, Place
 from reserve.model import Level
 
 
@@ -36,8 +37,8 @@ class Told(NamedTuple):
     falls_below_on: date | None
     runs_out_on: date | None
     lead_time_days: int
-    silent: Sequence[str]
-    unknown: Sequence[str]
+    silent: Sequence[Place]
+    unknown: Sequence[Place]
 
 
 def units(number: int) -> str:
@@ -63,6 +64,17 @@ def exact(number: Fraction) -> str:
     return str(number.numerator) if number.denominator == 1 else f"{number.numerator}/{number.denominator}"
 
 
+def plain(number: Fraction, *, grouped: bool = True) -> str:
+    """A rational as a person writes it down: whole, or with at most four decimals. The exact one stands beside it.
+
+    >>> plain(Fraction(53660287, 1470)), plain(Fraction(3500)), plain(Fraction(1, 3), grouped=False)
+    ('36,503.5966', '3,500', '0.3333')
+    """
+    text = f"{round(Decimal(number.numerator) / number.denominator, 4):,f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if grouped else text.replace(",", "")
+
+
 def reason(told: Told) -> Sentence:
     """Why the row has its level, with the numbers that decided it."""
     unit = told.item.base_unit
@@ -70,13 +82,13 @@ def reason(told: Told) -> Sentence:
         return _why_unknown(told)
     if told.reason == "nothing_usable":
         return Sentence(
-            f"没有可用库存,缺 {units(told.shortfall)} {unit}。",
+            f"没有可用库存，缺 {units(told.shortfall)} {unit}。",
             f"Nothing usable is left; {units(told.shortfall)} are missing.",
         )
     if told.days is None or told.required_days is None:
         return _by_quantity(told)
     have = Sentence(
-        f"可用 {down(told.days)} 天,要求 {told.required_days} 天",
+        f"可用 {down(told.days)} 天，要求 {told.required_days} 天",
         f"{down(told.days)} days usable, {told.required_days} required",
     )
     tail = _tail(told)
@@ -87,11 +99,11 @@ def _by_quantity(told: Told) -> Sentence:
     unit = told.item.base_unit
     if told.shortfall:
         return Sentence(
-            f"可用 {units(told.usable)} {unit},要求 {units(told.required)},缺 {units(told.shortfall)}。",
+            f"可用 {units(told.usable)} {unit}，要求 {units(told.required)}，缺 {units(told.shortfall)}。",
             f"{units(told.usable)} usable, {units(told.required)} required, {units(told.shortfall)} missing.",
         )
     return Sentence(
-        f"可用 {units(told.usable)} {unit},不少于要求的 {units(told.required)}。",
+        f"可用 {units(told.usable)} {unit}，不少于要求的 {units(told.required)}。",
         f"{units(told.usable)} usable, not less than the {units(told.required)} required.",
     )
 
@@ -101,16 +113,16 @@ def _tail(told: Told) -> Sentence:
     assert told.days is not None and told.required_days is not None  # noqa: PT018, S101 - checked by the caller
     zh, en = "", ""
     if told.shortfall:
-        zh, en = f",缺 {units(told.shortfall)} {told.item.base_unit}", f"; {units(told.shortfall)} are missing"
+        zh, en = f"，缺 {units(told.shortfall)} {told.item.base_unit}", f"; {units(told.shortfall)} are missing"
     if told.peak and told.days < told.required_days <= told.usable / told.peak:
         plain = down(Fraction(told.usable) / told.peak)
-        zh += f":只除不看效期是 {plain} 天,但 {units(told.wasted_units)} 会在用到之前过期"
+        zh += f"：只除不看效期是 {plain} 天，但 {units(told.wasted_units)} 会在用到之前过期"
         en += f": plain division says {plain} days, but {units(told.wasted_units)} will expire before they are used"
     if told.reason == "under_lead_time":
-        zh += f",订货需 {told.lead_time_days} 天,来不及"
+        zh += f"，订货需 {told.lead_time_days} 天，来不及"
         en += f"; an order takes {told.lead_time_days} days and comes too late"
     if told.reason in {"falls_within_lead_time", "falls_soon"} and told.falls_below_on is not None:
-        zh += f",按峰值 {told.falls_below_on} 跌破;订货需 {told.lead_time_days} 天"
+        zh += f"，按峰值 {told.falls_below_on} 跌破；订货需 {told.lead_time_days} 天"
         en += f"; at the peak it falls below on {told.falls_below_on}, an order takes {told.lead_time_days} days"
     return Sentence(zh, en)
 
@@ -120,21 +132,26 @@ def _why_unknown(told: Told) -> Sentence:
         return Sentence("没有储备标准规定这里应储多少。", "No policy says how much must be held here.")
     if told.reason == "no_consumption":
         return Sentence(
-            "回看期内上报的消耗全部为 0,无法折算天数;如需储备,请设人数定额或固定数量标准。",
+            "回看期内上报的消耗全部为 0，无法折算天数；如需储备，请设人数定额或固定数量标准。",
             "All use reported in the look-back is 0: there are no days to count. Declare a norm or a fixed quantity.",
         )
-    names = list(dict.fromkeys([*told.unknown, *told.silent]))
-    who = ", ".join(names[:5]) + (f" (+{len(names) - 5})" if len(names) > 5 else "")
+    missing = list(dict.fromkeys([*told.unknown, *told.silent]))
+    who_zh, who_en = _named([p.name_zh for p in missing]), _named([p.name_en for p in missing])
     if told.peak is None:
         return Sentence(
-            f"没有足够的消耗上报,峰值未知:{who or '无人上报'}。",
-            f"Too little use has been reported to know the peak: {who or 'nobody reports'}.",
+            f"没有足够的消耗上报，峰值未知：{who_zh or '无人上报'}。",
+            f"Too little use has been reported to know the peak: {who_en or 'nobody reports'}.",
         )
     bound = f"{down(told.days)}" if told.days is not None else "-"
     return Sentence(
-        f"消耗上报不全({who}),{bound} 天只是上限,不能算达标。",
-        f"Use is not fully reported ({who}); {bound} days is only an upper bound and cannot count as enough.",
+        f"消耗上报不全({who_zh})，{bound} 天只是上限，不能算达标。",
+        f"Use is not fully reported ({who_en}); {bound} days is only an upper bound and cannot count as enough.",
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    return ", ".join(names[:3]) + (f" (+{len(names) - 3})" if len(names) > 3 else "")
 
 
 # -- the numbered explanation -----------------------------------------------------------------------------------------
@@ -189,15 +206,15 @@ def _stock_line(told: Told) -> Sentence:
 def _peak_line(told: Told, peak: PeakTold) -> Sentence:
     if told.peak is None:
         return Sentence(
-            f"峰值未知:{peak.first} 至 {peak.last} 的上报不足",
+            f"峰值未知：{peak.first} 至 {peak.last} 的上报不足",
             f"Peak unknown: too little was reported from {peak.first} to {peak.last}",
         )
     if peak.window_from is None:
-        return Sentence(f"峰值 {exact(told.peak)}/日({peak.method})", f"Peak {exact(told.peak)} a day ({peak.method})")
-    work = f"{exact(peak.window_sum)} / {peak.width} = {exact(told.peak)}"
+        return Sentence(f"峰值 {plain(told.peak)}/日({peak.method})", f"Peak {plain(told.peak)} a day ({peak.method})")
+    work = f"{plain(peak.window_sum)} / {peak.width} = {plain(told.peak)}"
     return Sentence(
-        f"日均消耗上限 {work}:{peak.first} 至 {peak.last} 中最高的连续 {peak.width} 天,"
-        f"{peak.window_from} 至 {peak.window_to};{peak.days} 天里有 {peak.days_reported} 天上报齐全",
+        f"日均消耗上限 {work}：{peak.first} 至 {peak.last} 中最高的连续 {peak.width} 天，"
+        f"{peak.window_from} 至 {peak.window_to}；{peak.days} 天里有 {peak.days_reported} 天上报齐全",
         f"Peak daily use {work}: the highest {peak.width} days in a row from {peak.first} to {peak.last}, "
         f"{peak.window_from} to {peak.window_to}; {peak.days_reported} of {peak.days} days well reported",
     )
@@ -206,21 +223,21 @@ def _peak_line(told: Told, peak: PeakTold) -> Sentence:
 def _expiry_line(told: Told, tightest: tuple[date, int, int] | None) -> Sentence:
     if told.wasted == 0 or tightest is None:
         return Sentence(
-            "先到期先出:按峰值用,没有批次会在用完之前过期",
+            "先到期先出：按峰值用，没有批次会在用完之前过期",
             "First expired, first out: at the peak no lot expires before it is used",
         )
     day, life, outlives = tightest
     return Sentence(
-        f"先到期先出:到 {day} 为止的 {life} 天用不完先到期的批次,{exact(told.wasted)} 过期作废;"
+        f"先到期先出：到 {day} 为止的 {life} 天用不完先到期的批次，{plain(told.wasted)} 过期作废；"
         f"之后只剩 {units(outlives)}",
         f"First expired, first out: in the {life} days to {day} the earlier lots cannot all be used, "
-        f"{exact(told.wasted)} expire; {units(outlives)} outlive that day",
+        f"{plain(told.wasted)} expire; {units(outlives)} outlive that day",
     )
 
 
 def _days_line(told: Told) -> Sentence:
     assert told.days is not None and told.peak  # noqa: PT018, S101 - checked by the caller
-    work = f"({told.usable} - {exact(told.wasted)}) / {_bracketed(told.peak)} = {down(told.days, 2)}"
+    work = f"({units(told.usable)} - {plain(told.wasted)}) / {plain(told.peak)} = {down(told.days, 2)}"
     return Sentence(f"保障天数 {work}(只舍不入)", f"Days of coverage {work} (rounded down)")
 
 
@@ -228,20 +245,16 @@ def _policy_line(policy: PolicyTold) -> Sentence:
     if policy.required_days is None or policy.rate is None:
         work = units(policy.required)
     else:
-        work = f"{policy.required_days} x {_bracketed(policy.rate)} = {units(policy.required)}"
+        work = f"{policy.required_days} x {plain(policy.rate)} = {units(policy.required)}"
     return Sentence(
-        f"标准 {policy.code}:应储 {work}:“{policy.source_text}”",
+        f"标准 {policy.code}：应储 {work}：“{policy.source_text}”",
         f"Policy {policy.code}: {work} required: “{policy.source_text}”",
     )
 
 
 def _dates_line(told: Told) -> Sentence:
     return Sentence(
-        f"按峰值用:{told.falls_below_on} 起不足 {told.required_days} 天,{told.runs_out_on} 起不够一整天",
+        f"按峰值用：{told.falls_below_on} 起不足 {told.required_days} 天，{told.runs_out_on} 起不够一整天",
         f"Used at the peak: below {told.required_days} days from {told.falls_below_on}, "
         f"first day not met in full {told.runs_out_on}",
     )
-
-
-def _bracketed(number: Fraction) -> str:
-    return exact(number) if number.denominator == 1 else f"({exact(number)})"

@@ -21,7 +21,7 @@ from reserve import catalogue, consumption, ledger, lots, replay
 from reserve.catalogue import PACK, ItemRow, NewItem, NewLocation, NewPack, Place
 from reserve.consumption import CONSUMPTION
 from reserve.entry import Entry
-from reserve.errors import Fault, Invalid, OutOfBounds, Refusal, SheetRefused
+from reserve.errors import Conflict, Fault, Invalid, OutOfBounds, Refusal, SheetRefused
 from reserve.lots import LotRow
 from reserve.model import QUANTITY_MAX, Category, ConsumptionSource, DocumentKind, LocationKind, Purpose
 from reserve.sheets import Column, Faults, Row, Sheet, code, day, gtin_text, lot_number, read, text, whole, word
@@ -428,7 +428,7 @@ def _record(session: Session, entry: Entry, sheet: Sheet, progress: Progress) ->
         while pending and not sheet.faults.full:
             try:
                 documents.append(_post(session, entry, sheaf, pending))
-            except Refusal as refusal:
+            except (Conflict, Invalid) as refusal:
                 for line in _refuse_lines(refusal, pending, sheet.faults):
                     refused.add((sheaf.location, line.item))
                 if refusal.code == "quantity_too_large":

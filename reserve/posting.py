@@ -154,9 +154,8 @@ def _shift(session: Session, moves: Sequence[Move]) -> None:
     out = [{"location": p, "lot": t, "taken": -c} for (p, t), c in sorted(change.items()) if c < 0]
     into = [{"location_id": p, "lot_id": t, "on_hand": c} for (p, t), c in sorted(change.items()) if c > 0]
     connection = session.connection()
-    for row in out:
-        if connection.execute(_TAKE, row).rowcount != 1:
-            raise InsufficientStock("The goods are no longer there; nothing was moved.")
+    if out and connection.execute(_TAKE, out).rowcount != len(out):
+        raise InsufficientStock("The goods are no longer there; nothing was moved. Reverse what has taken them first.")
     if into:
         try:
             connection.execute(_PUT[connection.dialect.name], into)

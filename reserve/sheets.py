@@ -50,9 +50,16 @@ class Row(NamedTuple):
 
     number: int
     values: dict[str, Any]
-    cells: dict[str, str]
+    record: Sequence[str]
+    """Its cells as they were written."""
+    places: Mapping[str, int]
+    """The place of each column in `record`; one mapping for the whole sheet."""
     whole: bool
     """No cell of it is bad."""
+
+    def cell(self, column: str) -> str:
+        place = self.places.get(column, len(self.record))
+        return self.record[place] if place < len(self.record) else ""
 
 
 class Faults:
@@ -69,7 +76,7 @@ class Faults:
 
     def at(self, row: Row, column: str, code: str, detail: str) -> None:
         """Something wrong with a cell that could be read."""
-        self.add(row.number, column, code, detail, row.cells.get(column, ""))
+        self.add(row.number, column, code, detail, row.cell(column))
 
     @property
     def full(self) -> bool:
@@ -100,15 +107,16 @@ def read(data: bytes, columns: Sequence[Column]) -> Sheet:
     text, encoding = decode(data)
     records = _records(text, _separator(text, columns))
     header = _header(next(records, (1, []))[1], columns)
+    places = {column.name: place for place, column in enumerate(header) if column is not None}
     faults = Faults()
     rows = [
-        _row(number, cells, header, columns, faults)
+        _row(number, cells, places, columns, faults)
         for number, cells in records
         if any(cell.strip() for cell in cells)  # a spreadsheet leaves empty rows behind
     ]
     if not rows:
         raise _unreadable("no_rows", "The sheet has column names only: write at least one row below them.")
-    return Sheet(rows, frozenset(c.name for c in header if c is not None), encoding, faults)
+    return Sheet(rows, frozenset(places), encoding, faults)
 
 
 def shown(text: str) -> str:
@@ -243,19 +251,18 @@ def _header(cells: Sequence[str], columns: Sequence[Column]) -> list[Column | No
 
 
 def _row(
-    number: int, cells: Sequence[str], header: Sequence[Column | None], columns: Sequence[Column], faults: Faults
+    number: int, record: Sequence[str], places: Mapping[str, int], columns: Sequence[Column], faults: Faults
 ) -> Row:
-    before = faults.found
-    raw: dict[str, str] = {}
-    for place, cell in enumerate(cells):
-        column = header[place] if place < len(header) else None
-        if column is not None:
-            raw[column.name] = cell
-        elif cell.strip():
+    before, values = faults.found, {}
+    for column in columns:
+        place = places.get(column.name, len(record))
+        values[column.name] = _value(number, column, record[place] if place < len(record) else "", faults)
+    named = set(places.values())
+    for place, cell in enumerate(record):
+        if place not in named and cell.strip():
             detail = "This cell has no column name above it: is there a separator too many in the row?"
             faults.add(number, f"column {place + 1}", "cell_without_column", detail, cell)
-    values = {column.name: _value(number, column, raw.get(column.name, ""), faults) for column in columns}
-    return Row(number, values, raw, whole=faults.found == before)
+    return Row(number, values, record, places, whole=faults.found == before)
 
 
 def _value(number: int, column: Column, cell: str, faults: Faults) -> object:

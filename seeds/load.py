@@ -11,10 +11,11 @@ from reserve.entry import Entry
 from reserve.model import Category, ConsumptionSource, LocationKind, PolicyKind, Purpose
 from reserve.posting import mark_due
 from seeds.catalogue import ITEMS
+from seeds.consumption import Consumption
 from seeds.ledger import Issue, Receipt
 from seeds.places import CITY, PLACES
 from seeds.policies import POLICIES
-from seeds.year import Consumption, Demonstration, demonstration
+from seeds.year import Demonstration, demonstration
 
 ACTOR = "demonstration"
 REPORTED_AFTER = timedelta(hours=8)

@@ -1,4 +1,4 @@
-"""Every test that takes `engine` runs on a real SQLite file and on a real PostgreSQL, both made by the real migrations."""
+"""Every test that takes `engine` runs on a real SQLite file and a real PostgreSQL, made by the real migrations."""
 
 import os
 import shutil

@@ -49,7 +49,7 @@ ITEMS = [
     *[
         (code, zh, en, kind, unit, "", peak, [(days, ceil(peak * cover), False)])
         for code, zh, en, kind, unit, peak, days, cover in [
-            ("MASK", "医用外科口罩", "Surgical mask", "protective", "只", 21000, 500, 61.3),
+            ("MASK", "医用外科口罩", "Surgical mask", "protective", "只", 36503.6, 500, 61.3),
             ("CAP", "一次性医用帽", "Bouffant cap", "protective", "个", 1800, 900, 72.0),
             ("BOOT", "隔离鞋套", "Shoe cover", "protective", "双", 2600, 730, 58.4),
             ("GLOVE", "一次性检查手套", "Examination gloves", "protective", "双", 33000, 365, 64.9),
@@ -355,7 +355,7 @@ SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElemen
 @pytest.mark.parametrize("size", [(320, 640), (360, 740), (640, 900), (1440, 900), (1920, 1080)])
 def test_no_page_scrolls_sideways_or_is_blocked(visit, address, size, lang, scheme):
     page = visit(f"/?lang={lang}", size, color_scheme=scheme)
-    for path in ("/?all=1", "/items/N95", "/items/SHIELD", "/?scope=371423"):
+    for path in ("/?all=1", "/items/N95", "/items/MASK", "/items/SHIELD"):
         page.goto(address + path)
         assert page.evaluate(SIDEWAYS) <= 0
         assert page.locator("h1").is_visible()

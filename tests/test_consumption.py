@@ -241,7 +241,7 @@ def at(day, hour=2):
     return datetime(2026, 3, day, hour, tzinfo=UTC)
 
 
-def receive(engine, quantity, day, lot="A", expires_on=date(2027, 1, 1), item="N95", location=WARD):
+def receive(engine, quantity, day, lot="A", *, expires_on=date(2027, 1, 1), item="N95", location=WARD):
     line = ReceiptLine(lot, expires_on, item=item, quantity=quantity)
     return database.transact(
         engine, lambda session: ledger.receive(session, entry(now=at(day)), location=location, lines=[line])

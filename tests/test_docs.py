@@ -1,19 +1,25 @@
 """The docs say what is there: nothing is missing from the reference, and what a page tells people to type works."""
 
+import ast
+import contextlib
 import http.client
 import os
 import re
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from api import cli
 from api.notify import signature
 from tests import make_docs
 from tests.make_docs import REFERENCE, ROOT
@@ -158,7 +164,6 @@ def test_the_tutorial_and_the_pages_after_it_work(tmp_path: Path) -> None:
         told += steps((docs / page).read_text(encoding="utf-8"))
     ports = {"8000": free_port(), "9000": free_port()}
     answers = run([command for command, _ in told], tmp_path, ports)
-    assert len(answers) == len(told), "\n".join(answers)
     for (command, expected), answer in zip(told, answers, strict=True):
         if expected is not None:
             assert re.fullmatch(pattern(expected), plain(answer), re.DOTALL), f"{command}\n--- answered\n{answer}"
@@ -180,22 +185,97 @@ def steps(page: str) -> list[tuple[str, str | None]]:
 
 def run(commands: list[str], folder: Path, ports: dict[str, str]) -> list[str]:
     """What one bash answered to each of the commands, both streams together as on a terminal."""
-    script = "\n".join(f"echo; echo '@@@ {n}'\n{command}" for n, command in enumerate(commands))
+    said = [folder / f"said-{n}" for n in range(len(commands))]
+    script = "\n".join(f"exec > {file} 2>&1\n{command}" for file, command in zip(said, commands, strict=True))
     for port, ours in ports.items():
         script = re.sub(rf"\b{port}\b(?!\d)", ours, script)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")} | {"COLUMNS": "200", "NO_COLOR": "1"}
-    process = subprocess.run(
-        ["bash", "-c", f"{script}\nwait"],
-        cwd=folder,
-        env=kept,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return re.split(r"^@@@ \d+\n", process.stdout, flags=re.MULTILINE)[1:]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")}
+    with ready_command(folder / "ready") as reserve:
+        subprocess.run(
+            ["bash", "-c", f"{reserve}\n{script}\nwait"],
+            cwd=folder,
+            env=kept | {"COLUMNS": "200", "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=True,
+        )
+    return [file.read_text(encoding="utf-8") for file in said]
+
+
+@contextlib.contextmanager
+def ready_command(address: Path) -> Iterator[str]:
+    """A bash function `reserve` that starts at once: a process that has imported everything forks for each call.
+
+    Twenty calls of the real command spend half a minute on imports. `serve` stays the real one: it is killed.
+    """
+    source = f"from tests.test_docs import fork_for_each; fork_for_each({str(address)!r})"
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", source], cwd=ROOT)
+    caller = f"{shlex.quote(sys.executable)} -I -S -c {shlex.quote(CALLER)} {shlex.quote(str(address))}"
+    try:
+        until(address.exists)
+        yield f'reserve() {{ if [ "$1" = serve ]; then exec reserve "$@"; else {caller} "$@"; fi; }}'
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+CALLER = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX) as there:
+    there.connect(sys.argv[1])
+    call = repr((sys.argv[2:], dict(os.environ), os.getcwd())).encode()
+    socket.send_fds(there, [len(call).to_bytes(8, "big")], [0, 1, 2])
+    there.sendall(call)
+    sys.exit(there.recv(1)[0])
+"""
+
+
+def fork_for_each(address: str) -> None:
+    """Run `reserve` for each caller at a socket, with its arguments, environment, folder and streams."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    __import__("api.sheets"), __import__("api.tables"), __import__("api.worker"), __import__("alembic.command")
+    with socket.socket(socket.AF_UNIX) as here:
+        here.bind(f"{address}.new")
+        here.listen()
+        Path(f"{address}.new").rename(address)
+        while True:
+            caller, _ = here.accept()
+            with caller:
+                if os.fork() == 0:
+                    os._exit(run_for(caller))
+
+
+def run_for(caller: socket.socket) -> int:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    size, streams, _, _ = socket.recv_fds(caller, 8, 3)
+    call = b""
+    while len(call) < int.from_bytes(size, "big"):
+        call += caller.recv(1 << 16)
+    arguments, environment, folder = ast.literal_eval(call.decode())
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["reserve", *arguments]
+    code = 1
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        caller.sendall(bytes([code]))
+    return code
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def read(kind: SheetKind, sheet: str | bytes) -> list[Told]:
 
 
 @pytest.fixture(scope="module")
-def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The city of the other tests in one SQLite file for many tries, each of which is rolled back."""
     path = tmp_path_factory.mktemp("sheets") / "reserve.db"
     path.write_bytes(sqlite_template.read_bytes())
@@ -84,7 +84,8 @@ def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Eng
     send(engine, "locations", places)
     items = "N95,医用防护口罩,Respirator,protective,只,,1095,06901234567892,400,箱\nVENT,呼吸机,V,treatment,台,,,,,\n"
     send(engine, "items", ITEMS + items)
-    return engine
+    yield engine
+    database.close(engine)
 
 
 def on_hand(engine: Engine) -> dict[tuple[str, str, str], int]:

@@ -197,7 +197,7 @@ def test_reports_that_stop_are_news_once(served: Served, hook: Listener) -> None
         beat(served.desk)
         served.clock.pass_by(days=1)
     assert [t["level"] for t in hook.heard] == ["unknown"]
-    assert "371402-H1" in hook.heard[0]["reason"]
+    assert "德城区医院" in hook.heard[0]["reason"]
 
 
 def test_two_workers_raise_one_alert_and_send_it_once(served: Served, hook: Listener) -> None:
