@@ -397,18 +397,21 @@ def _refuse_by_item(row: Row, item: ItemRow, faults: Faults) -> None:
 
 
 def _refuse_other_lots(session: Session, sheet: Sheet, items: Mapping[str, ItemRow]) -> None:
-    """One lot has one last usable day, in the books and over the whole sheet."""
+    """One lot has one last usable day, in the books and over the whole sheet; what leaves must have come."""
     named = [r for r in sheet.rows if r.whole and r.values["item"] in items and r.values["lot_number"]]
-    keys = sorted({(items[r.values["item"]].id, r.values["lot_number"]) for r in named})
-    known: dict[tuple[int, str], LotRow] = {}
-    for start in range(0, len(keys), _BATCH):
-        known |= lots.by_number(session, keys[start : start + _BATCH])
+    keys = [(items[r.values["item"]].id, r.values["lot_number"]) for r in named]
+    wanted, known = sorted(set(keys)), dict[tuple[int, str], LotRow]()
+    for start in range(0, len(wanted), _BATCH):
+        known |= lots.by_number(session, wanted[start : start + _BATCH])
+    came = known.keys() | {key for key, row in zip(keys, named, strict=True) if not _leaves(row)}
     seen = {key: (lot.expires_on, "the books") for key, lot in known.items()}
-    for row in named:
+    for key, row in zip(keys, named, strict=True):
+        if key not in came:
+            detail = f"There is no lot {key[1]} of {row.values['item']}, neither in the books nor in this sheet."
+            sheet.faults.at(row, "lot_number", "unknown_lot", detail)
         expires_on = row.values["expires_on"]
         if expires_on is None and row.values["kind"] != DocumentKind.RECEIPT:
             continue
-        key = (items[row.values["item"]].id, row.values["lot_number"])
         there, where = seen.setdefault(key, (expires_on, f"row {row.number}"))
         if there != expires_on:
             detail = f"Lot {key[1]} has the last usable day {there or 'none'} in {where}: read the label again."
@@ -456,13 +459,17 @@ def _sheaf(row: Row) -> _Sheaf:
     cells, kind = row.values, row.values["kind"]
     return _Sheaf(
         day=cells["date"],
-        leaves=kind == DocumentKind.ISSUE or cells["quantity"] < 0,
+        leaves=_leaves(row),
         location=cells["location"],
         kind=kind,
         reference=cells["reference"],
         purpose=(cells["purpose"] or Purpose.USE) if kind == DocumentKind.ISSUE else None,
         recipient=cells["recipient"],
     )
+
+
+def _leaves(row: Row) -> bool:
+    return bool(row.values["kind"] == DocumentKind.ISSUE or row.values["quantity"] < 0)
 
 
 def _line(row: Row) -> _Line:

@@ -38,7 +38,9 @@ class Shelf:
         """
         self.later = _flows_after(session, moment, self.place.id, list(self.lots))
         if not explicit:
-            return max([moment, *(flow.occurred_at for flow in self.later)])
+            moment = max([moment, *(flow.occurred_at for flow in self.later)])
+            self.later = []
+            return moment
         for lot_id, now in self.on_hand.items():
             then = now - sum(flow.change for flow in self.later if flow.lot_id == lot_id)
             lowest = running = then

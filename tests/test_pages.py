@@ -79,7 +79,7 @@ def test_every_level_is_a_shape_a_word_and_a_number(city, lang, level):
 def test_rows_stand_by_level_with_unknown_after_red_then_by_the_days_they_fall_and_run_out(city):
     page = city.get("/").text
     assert re.findall(r'data-item="([^"]+)"', page)[:11] == [
-        "GOGGLE", "VENT-KIT", "GOWN", "SHIELD", "VTM", "GLOVE-S", "SWAB", "N95", "ALC75", "SAL", "OSEL",
+        "GOGGLE", "VENT-KIT", "GOWN", "SHIELD", "VTM", "SWAB", "GLOVE-S", "N95", "ALC75", "SAL", "OSEL",
     ]  # fmt: skip
 
 
