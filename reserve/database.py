@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -253,18 +253,22 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 
 def schema(engine: Engine) -> str:
-    """`empty`, `older`, `current` or `newer` beside this program's migrations."""
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    with _refused_by_the_database(), engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory(str(_migrations()))
+    """`empty`, `older`, `current` or `newer` beside this program's migrations. Reads one row; Alembic is not loaded."""
+    known = revisions()
+    with reading(engine) as session:
+        if not inspect(session.connection()).has_table("alembic_version"):
+            return "empty"
+        found = session.connection().execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     if found is None:
         return "empty"
-    if found == scripts.get_current_head():
-        return "current"
-    return "older" if found in {s.revision for s in scripts.walk_revisions()} else "newer"
+    if found not in known:
+        return "newer"
+    return "current" if found == known[-1] else "older"
+
+
+def revisions() -> list[str]:
+    """The revisions of this program, oldest first: each file of `migrations/versions` begins with its own."""
+    return sorted(path.stem.split("_")[0] for path in (_migrations() / "versions").glob("[0-9]*.py"))
 
 
 def require_current_schema(engine: Engine) -> None:

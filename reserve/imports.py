@@ -421,28 +421,44 @@ def _refuse_other_lots(session: Session, sheet: Sheet, items: Mapping[str, ItemR
 def _record(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> list[str]:
     """The documents, each recorded as if it had come alone. What the ledger refuses is told by row.
 
-    A place and item that was refused once is not judged again: what follows from a first mistake would only be noise.
+    Once something is refused nothing will be kept, and the lines of that document are judged one by one. A place and
+    item that was refused is not judged again: what follows from a first mistake would only be noise.
     """
     documents: list[str] = []
     refused: set[tuple[str, str]] = set()
     done = 0
     for sheaf, lines in _sheaves(sheet):
-        pending = [line for line in lines if (sheaf.location, line.item) not in refused]
-        while pending and not sheet.faults.full:
-            try:
-                documents.append(_post(session, entry, sheaf, pending))
-            except (Conflict, Invalid) as refusal:
-                for line in _refuse_lines(refusal, pending, sheet.faults):
-                    refused.add((sheaf.location, line.item))
-                if refusal.code == "quantity_too_large":
-                    sheet.faults.refuse()  # said by the database, which takes nothing more in this transaction
-                pending = [line for line in pending if (sheaf.location, line.item) not in refused]
-            else:
-                break
+        number = _judge(session, entry, sheaf, lines, refused, sheet.faults)
+        if number is None:
+            for line in lines:
+                _judge(session, entry, sheaf, [line], refused, sheet.faults)
+        else:
+            documents.append(number)
         done += len(lines)
         progress(done, len(sheet.rows))
     sheet.faults.refuse()
     return documents
+
+
+def _judge(
+    session: Session,
+    entry: Entry,
+    sheaf: _Sheaf,
+    lines: Sequence[_Line],
+    refused: set[tuple[str, str]],
+    faults: Faults,
+) -> str | None:
+    """The number of the document made of the lines that still stand; None where the ledger refused one."""
+    standing = [line for line in lines if (sheaf.location, line.item) not in refused]
+    if not standing or faults.full:
+        return None
+    try:
+        return _post(session, entry, sheaf, standing)
+    except (Conflict, Invalid) as refusal:
+        refused |= {(sheaf.location, line.item) for line in _refuse_lines(refusal, standing, faults)}
+        if refusal.code == "quantity_too_large":
+            faults.refuse()  # the database may have said so, and takes nothing more in this transaction
+        return None
 
 
 def _sheaves(sheet: Sheet) -> Iterator[tuple[_Sheaf, list[_Line]]]:

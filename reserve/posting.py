@@ -1,6 +1,6 @@
 """Writes documents, movements and balances: the only place that does. `ledger` decides, this appends.
 
-A document is five prebuilt statements whatever its lines: its number, itself, its movements, the balances, and what
+A document is a few prebuilt statements whatever its lines: its number, itself, its movements, the balances, and what
 became due in the worker's queue.
 """
 
@@ -96,8 +96,8 @@ def post(
             "reason": None,
         },
     )
-    inserted = connection.execute(
-        _INSERT_MOVEMENTS,
+    ids = _append(
+        session,
         [
             {
                 "document_id": document_id,
@@ -114,7 +114,6 @@ def post(
             for n, move in enumerate(moves, start=1)
         ],
     )
-    ids = inserted.scalars().all()  # read to the end: SQLite cannot commit while a statement is under way
     _shift(session, moves)
     due = sorted({(end.id, move.item.id) for move in moves for end in (move.source, move.target) if end.inside})
     mark_due(session, due, entry.now)
@@ -141,6 +140,18 @@ def post(
         for movement_id, move in zip(ids, moves, strict=True)
     ]
     return Posted(number, recorded)
+
+
+def _append(session: Session, rows: list[dict[str, object]]) -> Sequence[int]:
+    """Append movements, in one statement; their ids in the order of the rows."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        return connection.execute(_INSERT_MOVEMENTS, rows).scalars().all()
+    # RETURNING would be a statement a row on SQLite. Whoever writes there is alone, so the ids can be counted.
+    first = connection.execute(_NEXT_MOVEMENT).scalar_one()
+    ids = range(first, first + len(rows))
+    connection.execute(_INSERT_NUMBERED, [{"id": n, **row} for n, row in zip(ids, rows, strict=True)])
+    return ids
 
 
 def _shift(session: Session, moves: Sequence[Move]) -> None:
@@ -182,7 +193,9 @@ _NEXT_DOCUMENT: dict[str, Executable] = {
     "sqlite": select(func.coalesce(func.max(DOCUMENT.c.id), 0) + 1),
     "postgresql": text("SELECT nextval(pg_get_serial_sequence('document', 'id'))"),
 }
+_NEXT_MOVEMENT = select(func.coalesce(func.max(MOVEMENT.c.id), 0) + 1)
 _INSERT_DOCUMENT = insert(DOCUMENT)
+_INSERT_NUMBERED = insert(MOVEMENT)
 _INSERT_MOVEMENTS = insert(MOVEMENT).returning(MOVEMENT.c.id, sort_by_parameter_order=True)
 _INSERT_DUE = insert(DUE)
 _TAKE = (

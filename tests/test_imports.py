@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlmodel import Session, SQLModel
 
-from reserve import catalogue, consumption, database, imports, sheets, stock, verify
+from reserve import catalogue, consumption, database, imports, lots, sheets, stock, verify
 from reserve.errors import Refusal, SheetRefused
 from reserve.imports import COLUMNS, Imported, SheetKind, import_sheet
 from reserve.model import Category, ConsumptionSource, LocationKind
@@ -334,6 +334,23 @@ def test_all_bad_lines_of_one_document_are_told_at_once(city: Engine) -> None:
     ]
     mended = sheet.replace("N95,A2,,5,", "N95,A2,,5,第一批压在里面").replace(",,,11,", ",,,10,")
     assert send(city, "movements", mended).recorded == 5
+
+
+def test_more_of_one_lot_than_can_be_real_is_refused(city: Engine) -> None:
+    row = "2026-03-01,371400-W1,receipt,VENT,,,1000000000000000,,,{},\n"
+    sheet = MOVEMENTS + row.format("PO-1") + row.format("PO-2") + "2026-03-02,371400-W1,receipt,VENT,,,1,,,,\n"
+    assert refused(city, "movements", sheet) == [(3, "quantity", "quantity_too_large")]
+
+
+def test_a_lot_on_hold_is_not_handed_out_by_a_sheet_either(city: Engine) -> None:
+    send(city, "movements", MOVEMENTS + "2026-03-01,371400-W1,receipt,N95,A1,2027-06-30,5,,,,\n")
+    with database.writing(city) as session:
+        item = catalogue.item(session, "N95")
+        assert item is not None
+        lots.place_hold(session, item_id=item.id, lot_number="A1", reason="recall", actor="Li Wei", now=NOW)
+    issue = MOVEMENTS + "2026-03-05,371400-W1,issue,N95,{},,1,,,,\n"
+    assert refused(city, "movements", issue.format("A1")) == [(2, "lot_number", "lot_on_hold")]
+    assert refused(city, "movements", issue.format("")) == [(2, "quantity", "insufficient_stock")]
 
 
 def test_one_lot_with_two_expiries_is_refused_wherever_the_other_stands(city: Engine) -> None:
