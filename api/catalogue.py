@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from api.bodies import Code, Day, Long, Quantity, Short, Strict, body_of, parse
@@ -13,7 +13,7 @@ from api.desk import AtDesk, Recording, answer, page, place_in_body, read_cursor
 from api.stock import Body, Limit
 from reserve import access, catalogue, policy
 from reserve.access import Verb
-from reserve.model import Category, ConsumptionSource, LocationKind, PolicyKind
+from reserve.model import OUTSIDE, Category, ConsumptionSource, LocationKind, PolicyKind
 
 router = APIRouter(prefix="/v1")
 
@@ -36,11 +36,20 @@ class ItemIn(Strict):
     packs: Annotated[list[PackIn], Field(default_factory=list, max_length=100)]
 
 
+_INSIDE = [kind for kind in LocationKind if kind not in {*OUTSIDE, LocationKind.TRANSIT}]
+
+
+def _inside(value: object) -> object:
+    if value not in _INSIDE:
+        raise PydanticCustomError("kind", "use one of {kinds}", {"kinds": ", ".join(_INSIDE)})
+    return value
+
+
 class LocationIn(Strict):
     code: Code
     name_zh: Short
     name_en: Short
-    kind: LocationKind
+    kind: Annotated[LocationKind, BeforeValidator(_inside), WithJsonSchema({"enum": _INSIDE})]
     parent: Code
     consumption_source: ConsumptionSource | None = None
     opened_on: Day | None = None
@@ -104,10 +113,13 @@ def get_locations(desk: AtDesk, request: Request, limit: Limit = 100, cursor: st
 @router.get("/policies", tags=["catalogue"])
 def get_policies(desk: AtDesk, request: Request) -> Response:
     """储备标准. Every version of every policy, with the text it rests on."""
-    with desk.asking(request) as (session, _actor):
-        rows = policy.versions(session)
-        scopes = {p.id: p.code for p in catalogue.places(session)}
+    with desk.asking(request) as (session, actor):
+        places = {p.id: p for p in catalogue.places(session)}
         items = {i.id: i.code for i in catalogue.items(session)}
+        # those that rule here and those that are made below; a neighbour's are the neighbour's
+        near = [p for p in places.values() if p.holds(actor.place) or actor.place.holds(p)]
+        scopes = {p.id: p.code for p in near}
+        rows = [row for row in policy.versions(session) if row.scope_id in scopes]
     return answer({"items": [_policy(row, scopes, items) for row in rows], "next_cursor": None})
 
 

@@ -190,7 +190,7 @@ def import_(
 
 
 @app.command()
-def verify(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def verify(as_json: Annotated[bool, typer.Option("--json", help="Facts and findings as JSON.")] = False) -> None:  # noqa: FBT002 - a flag
     """Every invariant of the books; exit 1 and one line a finding."""
     from reserve import database
     from reserve import verify as books
@@ -205,7 +205,7 @@ def verify(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
             _say(f"{name}: {value}")
         for finding in findings:
             typer.echo(f"{finding.code}\t{finding.sentence}")
-        _say("the books are whole" if not findings else f"{len(findings)} findings")
+        _say("the books are whole" if not findings else f"findings: {len(findings)}")
     sys.exit(1 if findings else 0)
 
 
@@ -275,10 +275,12 @@ def receiver_add(
     scope: Annotated[str, typer.Option(help="Alerts at and below this location.")],
     secret: Annotated[str | None, typer.Option(help="Signs what is sent (Standard Webhooks).")] = None,
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    levels: Annotated[str, typer.Option(help="Comma-separated; default: every level.")] = "",
 ) -> None:
     """Tell somebody: a webhook that gets every alert of a scope."""
     from api import notify
     from reserve import alerts, database
+    from reserve.model import Level
 
     if language not in {"zh", "en"}:
         raise typer.BadParameter(f"{language} is not offered; use zh or en")
@@ -287,7 +289,10 @@ def receiver_add(
         notify.judge_address(url, desk.settings)
     except notify.AddressRefused as refused:
         raise typer.BadParameter(str(refused)) from None
-    new = alerts.NewReceiver(name=name, url=url, scope=scope, secret=secret, language=language)
+    asked = [word.strip() for word in levels.split(",") if word.strip()] or list(Level)
+    if set(asked) - set(Level):
+        raise typer.BadParameter(f"levels are {', '.join(Level)}")
+    new = alerts.NewReceiver(name=name, url=url, scope=scope, secret=secret, language=language, levels=asked)
     made = database.transact(desk.engine, lambda session: alerts.add_receiver(session, new, desk.clock()))
     _say(f"receiver {made.id} is told of alerts at and below {scope}")
 
@@ -304,6 +309,16 @@ def receiver_list() -> None:
         ["id", "name", "kind", "url", "scope", "language"],
         [[r.id, r.name, r.kind, r.url, r.scope, r.language] for r in rows],
     )
+
+
+@receiver_app.command("retire")
+def receiver_retire(receiver_id: int) -> None:
+    """Tell it nothing more; its history stays."""
+    from reserve import alerts, database
+
+    desk = _desk()
+    database.transact(desk.engine, lambda session: alerts.retire_receiver(session, receiver_id, desk.clock()))
+    _say(f"receiver {receiver_id} is told nothing more")
 
 
 @receiver_app.command("test")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlmodel import Session
 
 from api import tables
 from api.desk import Desk
@@ -24,6 +25,7 @@ from seeds import load
 from seeds.places import CITY
 
 DATABASE = Path("var/demo.db")
+KEY_NAME = "demo"
 RECEIVER = "演示值班台 demo duty desk"
 SECRET = "whsec_ZGVtb25zdHJhdGlvbi1vbmx5LW5vdC1hLXNlY3JldA=="  # noqa: S105 - printed for anybody to check signatures
 
@@ -70,6 +72,7 @@ def run(settings: Settings, *, seed: int, port: int, serve: bool) -> None:
     )
     if serve:
         _serve(desk, console, port)
+    _retire(desk)
     desk_server.shutdown()
     database.close(engine)
 
@@ -117,14 +120,18 @@ def _require_space() -> None:
 
 
 def _receiver(desk: Desk, port: int) -> None:
-    """The desk listens at a new port each time: an earlier one is taken out of use."""
-    now = desk.clock()
-    url = f"http://127.0.0.1:{port}/alerts"
+    """The desk listens at a new port each time."""
+    _retire(desk)
+    new = alerts.NewReceiver(RECEIVER, f"http://127.0.0.1:{port}/alerts", CITY, SECRET)
+    database.transact(desk.engine, lambda session: alerts.add_receiver(session, new, desk.clock()))
+
+
+def _retire(desk: Desk) -> None:
+    """The desk ends with the demonstration; whatever opens the file later must not wait for it."""
     with database.writing(desk.engine) as session:
         for old in alerts.active_receivers(session):
             if old.name == RECEIVER:
-                alerts.retire_receiver(session, old.id, now)
-        alerts.add_receiver(session, alerts.NewReceiver(RECEIVER, url, CITY, SECRET), now)
+                alerts.retire_receiver(session, old.id, desk.clock())
 
 
 def _serve(desk: Desk, console: Console, port: int) -> None:
@@ -132,14 +139,17 @@ def _serve(desk: Desk, console: Console, port: int) -> None:
 
     from api.app import create_app
 
-    key = database.transact(
-        desk.engine,
-        lambda session: access.create_key(
-            session, role=Role.MANAGER, location=CITY, name="demo", expires_on=None, now=desk.clock()
-        ),
-    )
+    key = database.transact(desk.engine, lambda session: _key(session, desk.clock()))
     console.print(f"\n页面 page  http://127.0.0.1:{port}/    (Ctrl+C 停止 stops)")
     console.print(
         f"API       curl -H 'Authorization: Bearer {key.secret}' http://127.0.0.1:{port}/v1/coverage?scope={CITY}"
     )
     uvicorn.run(create_app(desk.engine, desk.settings), host="127.0.0.1", port=port, log_level="warning")
+
+
+def _key(session: Session, now: datetime) -> access.NewKey:
+    """A manager's key of this run; those of earlier runs are revoked."""
+    for old in access.keys(session):
+        if old.name == KEY_NAME and old.revoked_at is None:
+            access.revoke_key(session, old.id, now)
+    return access.create_key(session, role=Role.MANAGER, location=CITY, name=KEY_NAME, expires_on=None, now=now)

@@ -18,13 +18,16 @@ router = APIRouter(prefix="/v1", tags=["sheets"])
 Sheet = Annotated[bytes, Depends(read_sheet)]
 
 
+_CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
 class _DryRun(Exception):  # noqa: N818 - not an error: ends a dry run's transaction
     def __init__(self, found: dict[str, Any]) -> None:
         super().__init__("dry run")
         self.found = found
 
 
-@router.post("/imports/{kind}", status_code=201)
+@router.post("/imports/{kind}", status_code=201, openapi_extra=_CSV)
 def post_import(
     desk: AtDesk,
     request: Request,

@@ -158,12 +158,24 @@ def _call(judged: _Judged, body: bytes, headers: dict[str, str], seconds: float)
     import httpx
 
     deadline = time.monotonic() + seconds
-    address = judged.addresses[0]
+    for address in judged.addresses[:-1]:
+        try:
+            return _call_at(address, judged, body, headers, deadline)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            continue  # the next address of the name may live
+    return _call_at(judged.addresses[-1], judged, body, headers, deadline)
+
+
+def _call_at(address: str, judged: _Judged, body: bytes, headers: dict[str, str], deadline: float) -> Outcome:
+    import httpx
+
+    seconds = max(0.1, deadline - time.monotonic())
     literal = f"[{address}]" if ":" in address else address
     target = urlunsplit(judged.url._replace(netloc=f"{literal}:{judged.port}", fragment=""))
     host = judged.host if judged.url.port is None else f"{judged.host}:{judged.port}"
     with (
-        httpx.Client(trust_env=False, follow_redirects=False, timeout=seconds) as client,
+        # connecting, sending and waiting each get their share, so that all of it stays within the limit
+        httpx.Client(trust_env=False, follow_redirects=False, timeout=seconds / 3) as client,
         client.stream(
             "POST", target, content=body, headers={**headers, "Host": host}, extensions={"sni_hostname": judged.host}
         ) as response,
@@ -174,7 +186,7 @@ def _call(judged: _Judged, body: bytes, headers: dict[str, str], seconds: float)
             if size > ANSWER_MAX:
                 break
             if time.monotonic() > deadline:
-                return Outcome(delivered=False, error=f"no whole answer within {seconds:g} s")
+                return Outcome(delivered=False, error="no whole answer in time")
         return _outcome(response.status_code, response.headers.get("retry-after"))
 
 

@@ -66,7 +66,7 @@ def status_of(refusal: Refusal) -> int:
 def problem(refusal: Refusal) -> Response:
     status = status_of(refusal)
     body = {
-        "type": f"/docs/refusals#{refusal.code}",
+        "type": f"urn:reserve:refusal:{refusal.code}",
         "title": refusal.title,
         "status": status,
         "detail": refusal.detail,

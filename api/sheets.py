@@ -48,7 +48,7 @@ def import_file(desk: Desk, kind: str, file: Path, *, dry_run: bool) -> int:
         _say(f"{ended.found.rows} rows are right; nothing was recorded (dry run)")
         return 0
     except SheetRefused as refused:
-        _say(f"{refused.found} errors, nothing recorded")
+        _say(f"errors: {refused.found}; nothing recorded")
         for cell in refused.cells:
             place = "\t".join([f"row {cell.row or '-'}", cell.column or "-", cell.value or ""])
             typer.echo(f"{place}\t{cell.code}\t{cell.detail}")

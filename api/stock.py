@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
@@ -65,6 +65,13 @@ def _cost(value: object) -> int | None:
     return int(yuan * 10000)
 
 
+Cost = Annotated[
+    int | None,
+    BeforeValidator(_cost),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "null"}]}),
+]
+
+
 class ReceiptLine(Strict):
     item: Code | None = None
     gtin: Annotated[str, Field(min_length=8, max_length=14)] | None = None
@@ -73,7 +80,7 @@ class ReceiptLine(Strict):
     manufactured_on: Day | None = None
     quantity: Quantity | None = None
     packs: Quantity | None = None
-    unit_cost: Annotated[int | None, BeforeValidator(_cost)] = None
+    unit_cost: Cost = None
 
 
 class Receipt(Strict):
@@ -104,6 +111,7 @@ class AdjustmentLine(Strict):
     lot_number: LotNumber
     quantity: Signed
     reason: Short
+    expires_on: Day | None = None
 
 
 class Adjustment(Strict):
@@ -218,7 +226,8 @@ def post_consumption(desk: AtDesk, request: Request, raw: Body) -> Response:
     body = parse(ConsumptionRows, request, raw)
 
     def work(recording: Recording) -> dict[str, Any]:
-        for n, code in enumerate(dict.fromkeys(row.location for row in body.rows)):
+        first = {row.location: n for n, row in reversed(list(enumerate(body.rows)))}
+        for code, n in sorted(first.items(), key=lambda pair: pair[1]):
             place_in_body(recording, Verb.REPORT, code, f"/rows/{n}/location")
         reports = [consumption.Report(row.location, row.item, row.date, row.quantity) for row in body.rows]
         taken = consumption.report(recording.session, recording.entry(), reports)

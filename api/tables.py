@@ -62,7 +62,7 @@ def the_scope(session: Session, code: str | None) -> Place:
     """The place of a code, or the top of the tree."""
     if code is not None:
         return catalogue.require_place(session, code)
-    tops = [p for p in catalogue.places(session) if p.inside and p.parent_id is None and p.kind == "region"]
+    tops = [p for p in catalogue.places(session) if p.inside and p.parent_id is None and p.kind != "transit"]
     if not tops:
         raise Unknown("There are no places yet: `reserve import locations FILE`, or `reserve demo`.", code="empty")
     return tops[0]
@@ -116,7 +116,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def print_explanation(desk: Desk, scope: str | None, item: str) -> None:
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
     with database.reading(desk.engine) as session:
         place, article = the_scope(session, scope), catalogue.item(session, item)
         if article is None:

@@ -129,7 +129,7 @@ class Worker:
         self._desk = desk
         self._name = name or f"worker-{uuid.uuid4().hex[:8]}"
         self._stop = threading.Event()
-        self._clock = _ClockGuard()
+        self._clock = ClockGuard()
         self._threads = [
             threading.Thread(target=self._live, args=(step,), name=f"reserve-{what}", daemon=True)
             for what, step in (("assess", self._assess), ("deliver", self._deliver))
@@ -154,24 +154,44 @@ class Worker:
             self._stop.wait(self._desk.settings.beat_seconds)
 
     def _assess(self) -> None:
-        if self._clock.jumped(self._desk.clock(), time.monotonic()):
-            log.error("clock_jumped: the wall clock moved against the monotonic one; assessment pauses for this beat")
-            return
+        held = self._clock.holds(self._desk.clock(), time.monotonic())
+        if held is not None:
+            log.error("clock_jumped: %s", held)
+            return  # no heartbeat either: /readyz says that the worker is late
         assess_due(self._desk, self._name)
 
     def _deliver(self) -> None:
         deliver_due(self._desk)
 
 
-class _ClockGuard:
-    """A clock that jumps would expire the whole reserve and ring for all of it: two beats must agree first."""
+class ClockGuard:
+    """A wall clock that jumps would expire the reserve and ring for all of it: assessment waits.
+
+    After a jump of up to two days (a machine that slept, a clock set right) it goes on when the clock has run evenly
+    for ten minutes. A larger one is a wrong year until a person has looked: restart the worker to go on.
+    """
+
+    EVEN_FOR = timedelta(minutes=10)
+    PERSON_BEYOND = timedelta(days=2)
 
     def __init__(self) -> None:
         self._last: tuple[datetime, float] | None = None
+        self._held_since: float | None = None
+        self._for_good = False
 
-    def jumped(self, wall: datetime, monotonic: float) -> bool:
+    def holds(self, wall: datetime, monotonic: float) -> str | None:
+        """Why assessment must wait, or None."""
         last, self._last = self._last, (wall, monotonic)
-        if last is None:
-            return False
-        drift = (wall - last[0]) - timedelta(seconds=monotonic - last[1])
-        return drift > JUMP_FORWARD or drift < -JUMP_BACK
+        if last is not None:
+            drift = (wall - last[0]) - timedelta(seconds=monotonic - last[1])
+            if drift > JUMP_FORWARD or drift < -JUMP_BACK:
+                self._held_since = monotonic
+                self._for_good = self._for_good or abs(drift) > self.PERSON_BEYOND
+        if self._held_since is None:
+            return None
+        if self._for_good:
+            return f"the clock jumped to {wall.date()}; set it right and restart the worker"
+        if timedelta(seconds=monotonic - self._held_since) < self.EVEN_FOR:
+            return "the clock jumped; assessment goes on when it has run evenly for ten minutes"
+        self._held_since = None
+        return None

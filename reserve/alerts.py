@@ -48,7 +48,7 @@ def decide(previous: Level | None, found: Assessment) -> Change | None:
     level = levels.remember_all(previous, found.level, found.judged)
     if level == previous or (previous is None and level is Level.NORMAL):
         return None
-    if level is Level.UNKNOWN and found.verdict.reason in SILENT_REASONS:
+    if level is Level.UNKNOWN and found.verdict.reason in SILENT_REASONS and previous in {None, Level.NORMAL}:
         return None
     return Change(level, previous, _word(previous, level))
 
@@ -69,13 +69,17 @@ def _word(previous: Level | None, level: Level) -> str:
 def consider(session: Session, found: Sequence[Assessment], now: datetime) -> int:
     """Raise what is news among the assessments of one item; returns how many alerts.
 
-    Only a scope that a policy names can raise one: a county below a city's rule is measured by it and not rung for.
+    Only a scope that a policy names can raise one: a county below a city's rule is measured by it and not rung for. A
+    thread that is open is followed to its end, also when its policy has ended.
     Of two workers that see the same change, the second breaks on the thread's unique sequence and is run again.
     """
-    declared = [a for a in found if a.declared]
+    if not found:
+        return 0
+    last = _last(session, found[0].item.id, [a.scope.id for a in found])
+    open_threads = {scope_id for scope_id, (_, level) in last.items() if level is not Level.NORMAL}
+    declared = [a for a in found if a.declared or a.scope.id in open_threads]
     if not declared:
         return 0
-    last = _last(session, declared[0].item.id, [a.scope.id for a in declared])
     receivers = active_receivers(session)
     raised = 0
     for assessed in declared:

@@ -13,6 +13,7 @@ from reserve.catalogue import ItemRow, Place
 from reserve.consumption import History
 from reserve.explain import Sentence
 from reserve.levels import Facts, Verdict
+from reserve.lots import life
 from reserve.model import Level, PolicyKind
 from reserve.policy import PolicyRow
 from reserve.stock import StockRow
@@ -220,14 +221,9 @@ def _stock(case: Situation) -> _Stock:
     lots = sorted(case.lots, key=lambda r: (r.expires_on or date.max, r.item, r.lot_number, r.location))
     expired = sum(r.on_hand for r in lots if r.expired)
     on_hold = sum(r.on_hand for r in lots if r.hold and not r.expired)
-    dated = [(r.usable, _life(r.expires_on, case.as_of)) for r in lots if r.usable]
+    dated = [(r.usable, life(r.expires_on, case.as_of)) for r in lots if r.usable]
     usable = sum(units for units, _ in dated)
     return _Stock(usable + on_hold + expired, usable, on_hold, expired, dated, lots)
-
-
-def _life(expires_on: date | None, as_of: date) -> int | None:
-    """Days on which a lot may still be used, counting today: its `expires_on` is the last."""
-    return None if expires_on is None else (expires_on - as_of).days + 1
 
 
 def _ruling(policies: Sequence[PolicyRow]) -> PolicyRow | None:
@@ -445,7 +441,7 @@ def _lot_rows(found: _Found) -> list[Json]:
                 "location": lot.location,
                 "lot_number": lot.lot_number,
                 "expires_on": _iso(lot.expires_on),
-                "life": _life(lot.expires_on, found.case.as_of),
+                "life": life(lot.expires_on, found.case.as_of),
                 "on_hand": lot.on_hand,
                 "counted": counted,
                 "reason": "expired" if lot.expired else "on_hold" if lot.hold else None,

@@ -33,6 +33,7 @@ class ItemRow(NamedTuple):
     base_unit: str
     standard: str | None
     shelf_life_days: int | None
+    gb_class: str | None = None
 
 
 class PackRow(NamedTuple):
@@ -75,6 +76,7 @@ _ITEM_COLUMNS = (
     ITEM.c.base_unit,
     ITEM.c.standard,
     ITEM.c.shelf_life_days,
+    ITEM.c.gb_class,
 )
 _PLACE_COLUMNS = (
     PLACE.c.id,

@@ -304,7 +304,7 @@ def _refuse_undated_or_expired(wanted: Iterable[WantedLot], items: Sequence[Item
         pointer = f"{lot.pointer}/expires_on"
         if lot.expires_on is None and item.shelf_life_days is not None:
             undated.append(Fault(pointer, "expiry_required", f"{item.code} expires: give the lot's last usable day."))
-        elif lot.expires_on is not None and lot.expires_on < day:
+        elif lots.is_expired(lot.expires_on, day):
             detail = f"Lot {lot.lot_number} expired on {lot.expires_on}; expired goods are not taken in."
             expired.append(Fault(pointer, LotExpired.code, detail))
         if lot.manufactured_on and lot.expires_on and lot.manufactured_on > lot.expires_on:

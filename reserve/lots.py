@@ -6,13 +6,24 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from reserve.errors import Conflict, Fault, LotConflict, UnknownLot
-from reserve.model import Balance, CoverageDue, Hold, Lot, table
+from reserve.model import Balance, CoverageDue, Hold, Lot, Movement, table
 
-LOT, HOLD = (table(model) for model in (Lot, Hold))
+LOT, HOLD, MOVEMENT = (table(model) for model in (Lot, Hold, Movement))
 _BALANCE, _DUE = table(Balance), table(CoverageDue)
+
+
+def is_expired(expires_on: date | None, day: date) -> bool:
+    """Whether a lot may no longer be used on `day`: `expires_on` is its last usable day, none means never."""
+    return expires_on is not None and expires_on < day
+
+
+def life(expires_on: date | None, day: date) -> int | None:
+    """Days on which a lot may still be used, `day` included; 0 or less has expired, None never expires."""
+    return None if expires_on is None else (expires_on - day).days + 1
 
 
 class LotRow(NamedTuple):
@@ -42,6 +53,16 @@ _FOR_SHARE = (
     .with_for_update(read=True)
 )
 _HELD = select(HOLD.c.lot_id).where(HOLD.c.lifted_at.is_(None), HOLD.c.lot_id.in_(bindparam("ids", expanding=True)))
+_undo = aliased(MOVEMENT, name="undo")
+_STANDING = (  # a movement of the lot that is neither a reversal nor reversed
+    select(MOVEMENT.c.id)
+    .where(
+        MOVEMENT.c.lot_id == bindparam("lot"),
+        MOVEMENT.c.reverses.is_(None),
+        ~select(_undo.c.id).where(_undo.c.reverses == MOVEMENT.c.id).exists(),
+    )
+    .limit(1)
+)
 _MAKE = {
     "sqlite": sqlite.insert(LOT).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(LOT).on_conflict_do_nothing(),
@@ -63,11 +84,13 @@ def find_or_make(session: Session, wanted: Iterable[WantedLot]) -> dict[tuple[in
     Raises
     ------
     LotConflict
-        a lot that is known, or named twice here, with another expiry: one of the two labels was misread.
+        a lot that is known, or named twice here, with another expiry: one of the two labels was misread. A lot whose
+        every movement has been reversed takes the new dates: that is how a misread label is put right.
     """
     wanted = list(wanted)
     _refuse_conflicts(wanted, {})
     known = by_number(session, ((lot.item_id, lot.lot_number) for lot in wanted))
+    known |= _redate(session, wanted, known)
     _refuse_conflicts(wanted, known)
     new = {(w.item_id, w.lot_number): w for w in wanted if (w.item_id, w.lot_number) not in known}
     if new:
@@ -80,6 +103,25 @@ def find_or_make(session: Session, wanted: Iterable[WantedLot]) -> dict[tuple[in
         _refuse_conflicts(new.values(), made)  # somebody else may have made it just now
         known |= made
     return known
+
+
+def _redate(
+    session: Session, wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow]
+) -> dict[tuple[int, str], LotRow]:
+    """Give lots that nothing stands of any more the dates they are now received with."""
+    changed = {}
+    for lot in wanted:
+        there = known.get((lot.item_id, lot.lot_number))
+        if there is None or there.expires_on == lot.expires_on:
+            continue
+        share(session, [there.id])
+        if session.connection().execute(_STANDING, {"lot": there.id}).first() is None:
+            made, ends = lot.manufactured_on, lot.expires_on
+            session.connection().execute(
+                update(LOT).where(LOT.c.id == there.id).values(manufactured_on=made, expires_on=ends)
+            )
+            changed[lot.item_id, lot.lot_number] = there._replace(manufactured_on=made, expires_on=ends)
+    return changed
 
 
 def _refuse_conflicts(wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow]) -> None:

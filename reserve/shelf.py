@@ -59,7 +59,7 @@ class Shelf:
                 lot.lot_number,
                 lot.expires_on,
                 self.available[lot.id],
-                expired=lot.expires_on is not None and lot.expires_on < day,
+                expired=lots.is_expired(lot.expires_on, day),
                 held=lot.id in self.held,
             )
             for lot in self.lots.values()

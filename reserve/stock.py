@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from reserve.catalogue import ITEM, PLACE, Place
 from reserve.entry import day_bounds
-from reserve.lots import HOLD, LOT
+from reserve.lots import HOLD, LOT, is_expired
 from reserve.model import OUTSIDE
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, Recorded
 
@@ -84,8 +84,7 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 def _stock_row(row: Row[*tuple[Any, ...]], day: date) -> StockRow:
     found = StockRow._make([*row, False])
-    expired = found.expires_on is not None and found.expires_on < day
-    return found._replace(on_hand=int(found.on_hand), expired=expired)
+    return found._replace(on_hand=int(found.on_hand), expired=is_expired(found.expires_on, day))
 
 
 def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnElement[bool]]:

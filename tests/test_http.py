@@ -563,3 +563,35 @@ def test_stock_rows_over_http_are_the_books(served: Served) -> None:
         past = stock.rows(session, stock.StockQuestion(day=TODAY, at=served.clock() + timedelta(seconds=1)))
     told = {row["lot_number"]: row["on_hand"] for row in client.get("/v1/stock").json()["items"]}
     assert told == {row.lot_number: row.on_hand for row in past}
+
+
+def test_a_misread_expiry_is_put_right_by_a_reversal_and_a_new_receipt(served: Served) -> None:
+    client = served.client("clerk")
+    wrong = client.post("/v1/receipts", json=receipt(expires="2072-01-31")).json()["movements"][0]
+    assert client.post("/v1/receipts", json=receipt(expires="2027-01-31")).json()["code"] == "lot_conflict"
+    client.post(f"/v1/movements/{wrong['id']}/reversal", json={"reason": "2072 read for 2027"})
+    assert client.post("/v1/receipts", json=receipt(expires="2027-01-31")).status_code == 201
+    (row,) = client.get("/v1/stock").json()["items"]
+    assert (row["expires_on"], row["on_hand"]) == ("2027-01-31", 100)
+    assert client.post("/v1/receipts", json=receipt(expires="2072-01-31")).json()["code"] == "lot_conflict"
+
+
+def test_p14_a_county_reads_the_policies_that_touch_it_and_no_neighbours(served: Served) -> None:
+    rule = {
+        "category": "protective",
+        "kind": "days",
+        "required_days": 30,
+        "effective_from": "2026-04-01",
+        "source_text": "不少于1个月",
+    }
+    for code, scope in (("CITY", "371400"), ("QIHE", "371425"), ("DECHENG", "371402")):
+        assert served.client().post("/v1/policies", json=rule | {"code": code, "scope": scope}).status_code == 201
+    read = served.client("viewer", "371425").get("/v1/policies").json()["items"]
+    assert {row["code"] for row in read} == {"CITY", "QIHE"}
+
+
+def test_a_row_that_is_refused_is_named_by_its_own_number(served: Served) -> None:
+    rows = rows_of_use("371402-H1", "N95", lambda _: 5, 3, TODAY)["rows"]
+    rows[2]["location"] = "371499-H1"
+    answer = served.client().post("/v1/consumption", json={"rows": rows})
+    assert answer.json()["errors"][0]["pointer"] == "/rows/2/location"

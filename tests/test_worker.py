@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import TODAY
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from api import notify
 from api.settings import Settings
-from api.worker import Worker, _ClockGuard, assess_due, beat
+from api.worker import ClockGuard, Worker, assess_due, beat
 from reserve import alerts, database
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
@@ -242,13 +242,26 @@ def test_the_workers_threads_assess_and_deliver_by_themselves(served: Served, ho
     assert len(hook.heard) == 1
 
 
-def test_p12_a_clock_that_jumps_pauses_assessment_for_a_beat(served: Served) -> None:
-    guard, at = _ClockGuard(), served.clock()
-    assert not guard.jumped(at, 0)
-    assert not guard.jumped(at + timedelta(seconds=2), 2)
-    assert guard.jumped(at + timedelta(days=365), 4)
-    assert not guard.jumped(at + timedelta(days=365, seconds=2), 6)
-    assert guard.jumped(at, 8)
+def test_p12_a_clock_that_jumps_by_hours_pauses_assessment_until_it_runs_evenly() -> None:
+    guard, at = ClockGuard(), datetime(2026, 4, 1, tzinfo=UTC)
+    assert guard.holds(at, 0) is None
+    assert guard.holds(at + timedelta(seconds=2), 2) is None
+    assert guard.holds(at + timedelta(hours=3), 4)
+    assert guard.holds(at + timedelta(hours=3, seconds=2), 6)
+    assert guard.holds(at + timedelta(hours=3, seconds=602), 606) is None
+
+
+def test_p12_a_wrong_year_waits_for_a_person() -> None:
+    guard, at = ClockGuard(), datetime(2026, 4, 1, tzinfo=UTC)
+    guard.holds(at, 0)
+    for second in range(1, 4000, 100):
+        assert "restart" in guard.holds(at + timedelta(days=365, seconds=second), second)
+
+
+def test_p12_a_clock_set_back_is_noticed() -> None:
+    guard, at = ClockGuard(), datetime(2026, 4, 1, tzinfo=UTC)
+    guard.holds(at, 0)
+    assert guard.holds(at - timedelta(minutes=6), 1)
 
 
 # -- where we may call ------------------------------------------------------------------------------------------------
@@ -309,3 +322,25 @@ def test_an_address_refused_over_http_says_so(served: Served) -> None:
     body = {"name": "x", "url": "http://10.0.0.8/x", "scope": "371400"}
     answer = served.client().post("/v1/receivers", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "receiver_address_refused")
+
+
+def test_an_alert_ends_when_the_policy_it_rests_on_ends(served: Served, hook: Listener) -> None:
+    add_receiver(served, hook.url)
+    served.client().post("/v1/issues", json=issue(750))
+    beat(served.desk)
+    ended = {
+        "code": "PROTECTIVE-30D",
+        "category": "protective",
+        "scope": "371400",
+        "kind": "days",
+        "required_days": 30,
+        "effective_from": "2026-04-02",
+        "effective_until": "2026-04-02",
+        "source_text": "到期",
+    }
+    assert served.client().post("/v1/policies", json=ended).status_code == 201
+    served.clock.pass_by(days=2)
+    beat(served.desk)
+    assert [t["level"] for t in hook.heard] == ["orange", "unknown"]
+    beat(served.desk)
+    assert len(hook.heard) == 2
