@@ -58,7 +58,10 @@ NO_POLICY, NO_USE = Verdict(Level.UNKNOWN, "no_policy"), Verdict(Level.UNKNOWN, 
         ("red", assessed(16), "eased"),
         ("red", assessed(40), "restored"),
         ("red", assessed(40, known=False), "unknown"),
-        ("red", assessed(None, NO_USE), None),
+        ("red", assessed(None, NO_USE), "unknown"),
+        ("red", assessed(40, NO_POLICY), "unknown"),
+        ("normal", assessed(None, NO_USE), None),
+        ("unknown", assessed(None, NO_USE), None),
         ("unknown", assessed(40, known=False), None),
         ("unknown", assessed(40), "restored"),
         ("unknown", assessed(3), "raised"),
@@ -96,8 +99,9 @@ def issue(engine, quantity, **changes):
     )
 
 
-def add_policy(engine, scope="371400", days=30, code="N95-30D"):
-    new = NewPolicy(code, scope, PolicyKind.DAYS, date(2026, 1, 1), "不少于1个月用量", "N95", required_days=days)
+def add_policy(engine, scope="371400", code="N95-30D", **more):
+    new = NewPolicy(code, scope, PolicyKind.DAYS, date(2026, 1, 1), "不少于1个月用量", "N95", required_days=30)
+    new = new._replace(**more)
     database.transact(engine, lambda session: policy.add(session, entry(), new))
 
 
@@ -212,6 +216,17 @@ def test_only_the_scope_that_a_policy_names_rings(low):
     add_policy(low, W1, code="W1-30D")
     beat(low)
     assert [alert.scope for alert in told(low)] == [W1, "371400"]
+
+
+def test_a_thread_whose_policy_has_ended_is_closed_by_saying_so_once(low):
+    add_receiver(low, "commission")
+    assert beat(low) == 1
+    last_day = date(2026, 4, 2)
+    add_policy(low, effective_from=last_day, effective_until=last_day)
+    assert beat(low, NOW + timedelta(days=1)) == 0
+    assert beat(low, NOW + timedelta(days=2)) == 1
+    assert beat(low, NOW + timedelta(days=3)) == 0
+    assert heard(low) == {"commission": ["orange", "unknown"]}
 
 
 def test_who_hears_is_decided_by_scope_and_level(low):

@@ -610,6 +610,18 @@ def test_known_at_reproduces_the_number_before_a_correction(stocked):
     assert ask(stocked, now=NOW + timedelta(hours=3), known_at=NOW + timedelta(hours=1)).row == before
 
 
+def test_p06_a_hold_placed_or_lifted_later_the_same_day_was_not_known_before(stocked):
+    placed, lifted = NOW + timedelta(hours=2), NOW + timedelta(hours=4)
+    hold(stocked, "A", now=placed, reason="recall")
+    hold(stocked, "A", now=lifted, verb=lots.lift_hold)
+
+    def held(known_at):
+        return ask(stocked, now=NOW + timedelta(hours=6), known_at=known_at).row["on_hold"]
+
+    moment = timedelta(microseconds=1)
+    assert [held(at) for at in (placed - moment, placed, lifted - moment, lifted)] == [0, 5000, 5000, 0]
+
+
 # -- kept rows: due, stale, assessed ----------------------------------------------------------------------------------
 
 

@@ -2,12 +2,18 @@
 
 import json
 import os
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from test_crash import free_port
 
 from seeds.year import demonstration
 
@@ -144,3 +150,62 @@ def test_settings_that_cannot_be_used_are_refused_in_a_sentence(tmp_path: Path) 
         assert said.returncode == 2, said.stderr
         assert "RESERVE_" in said.stderr
         assert "Traceback" not in said.stderr
+
+
+@pytest.fixture(scope="module")
+def page(shown: tuple[Path, str]) -> Iterator[str]:
+    """The demonstration served: the address that it says."""
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "demo", "--port", str(port)],
+        cwd=shown[0],
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(400):
+            try:
+                if httpx.get(f"{address}/healthz", trust_env=False).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert f"{address}/" in out
+    assert process.returncode == 0
+
+
+def test_the_page_shows_the_numbers_that_the_api_answers(page: str, rows: dict[str, dict]) -> None:
+    overview = httpx.get(f"{page}/?lang=en&all=1", trust_env=False).text
+    pattern = r'data-item="([^"]+)".*?<span class="cover"><b[^>]*>([^<]+)</b>'
+    days = dict(re.findall(pattern, overview, re.DOTALL))
+    assert set(days) == set(rows)
+    for item, row in rows.items():
+        if row["days_of_coverage"] is not None:
+            assert float(days[item]) == int(row["days_of_coverage"] * 10) / 10
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "height", "lang"), [(360, 740, "zh"), (1920, 1080, "en")])
+def test_the_director_clicks_through_to_why(page: str, chromium, width, height, lang) -> None:
+    tab = chromium.new_page(viewport={"width": width, "height": height})
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(f"{page}/?lang={lang}", wait_until="networkidle")
+    assert tab.locator("h1").inner_text()
+    tab.get_by_role("link", name="一次性使用医用橡胶检查手套" if lang == "zh" else "Examination gloves").first.click()
+    tab.wait_for_load_state("networkidle")
+    assert "24.3" in tab.locator("main").inner_text()
+    chart = tab.locator("img").first
+    assert chart.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert said == []
+    assert all(url.startswith((page, "data:")) for url in asked)
+    tab.close()

@@ -5,7 +5,7 @@ import warnings
 from xml.etree import ElementTree as ET
 
 import pytest
-from test_browser import CITY, MadeUpCity, app_of
+from made_up import CITY, MadeUpCity, app_of
 
 from api import charts, words
 from api.pages import CSP, LEVELS, STATIC
