@@ -9,10 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
-import psycopg
 import pytest
 from alembic import op
 from alembic.autogenerate import compare_metadata
@@ -79,13 +77,7 @@ def bare_url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/bare.db"
         return
-    address = request.getfixturevalue("postgres")
-    name, plain = f"b{uuid.uuid4().hex[:12]}", address.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield address.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    yield request.getfixturevalue("postgres").bare()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -80,7 +81,7 @@ def test_a_second_run_changes_nothing(shown: tuple[Path, str]) -> None:
     folder, _ = shown
 
     def counts() -> dict[str, int]:
-        with sqlite3.connect(folder / "var" / "demo.db") as books:
+        with closing(sqlite3.connect(folder / "var" / "demo.db")) as books:
             tables = ("document", "movement", "consumption", "alert", "item", "location")
             return {t: books.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables}  # noqa: S608
 

@@ -3,12 +3,10 @@
 import json
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-import psycopg
 import pytest
 from conftest import NOW, entry
 from sqlalchemy import Engine, text
@@ -59,10 +57,8 @@ def books(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         engine = database.connect(f"sqlite:///{path}")
     else:
-        address, name = request.getfixturevalue("postgres"), f"v{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(address.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template_reserve")
-        engine = database.connect(address.replace("/postgres?", f"/{name}?"))
+        engine = database.connect(request.getfixturevalue("postgres").bare())
+        database.migrate(engine)
     with database.writing(engine) as session:
         fill(session)
     yield engine
