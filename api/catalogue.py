@@ -1,5 +1,6 @@
 """HTTP about items, locations and policies: what there is, and adding to it."""
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
@@ -9,9 +10,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from api.bodies import Code, Day, Long, Quantity, Short, Strict, body_of, parse
-from api.desk import AtDesk, Recording, answer, page, place_in_body, read_cursor
+from api.desk import AtDesk, DryRun, Recording, answer, page, place_in_body, read_cursor
 from api.stock import Body, Limit
-from reserve import access, catalogue, policy
+from reserve import access, assessment, catalogue, coverage, policy
 from reserve.access import Verb
 from reserve.model import OUTSIDE, Category, ConsumptionSource, LocationKind, PolicyKind
 
@@ -152,17 +153,58 @@ def post_location(desk: AtDesk, request: Request, raw: Body) -> Response:
 
 
 @router.post("/policies", status_code=201, openapi_extra=body_of(PolicyIn), tags=["catalogue"])
-def post_policy(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """Add a policy, or a new version of one from its `effective_from` on."""
+def post_policy(
+    desk: AtDesk,
+    request: Request,
+    raw: Body,
+    dry_run: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+) -> Response:
+    """Add a policy, or a new version of one from its `effective_from` on; a dry run answers what would change."""
     body = parse(PolicyIn, request, raw)
 
     def work(recording: Recording) -> dict[str, Any]:
         scope = place_in_body(recording, Verb.MANAGE, body.scope, "/scope")
+        before = _standing(recording, scope, body.effective_from) if dry_run else {}
         made = policy.add(recording.session, recording.entry(), policy.NewPolicy(**body.model_dump()))
+        if dry_run:
+            raise DryRun(_changes(before, _standing(recording, scope, body.effective_from)))
         items = {made.item_id: body.item} if made.item_id is not None else {}
         return _policy(made, {scope.id: scope.code}, items)
 
-    return desk.record(request, raw, work)
+    try:
+        return desk.record(request, raw, work)
+    except DryRun as ended:
+        return answer(ended.found)
+
+
+def _standing(recording: Recording, scope: catalogue.Place, day: date) -> dict[str, assessment.Assessment]:
+    """How every item of a scope would be judged with today's stock under the policies of a day."""
+    now = coverage.when(None, now=recording.now, zone=recording.desk.zone)
+    rules = policy.in_force(recording.session, max(day, now.as_of))
+    world = coverage.board(recording.session, now)._replace(policies=rules)
+    cases = (
+        case
+        for item in catalogue.items(recording.session)
+        for case in coverage.read(recording.session, world, item, [scope], now)
+    )
+    return {case.item.code: assessment.assess(case) for case in cases}
+
+
+_COMPARED = ("level", "binding_policy", "required", "shortfall", "required_days")
+
+
+def _changes(before: dict[str, assessment.Assessment], after: dict[str, assessment.Assessment]) -> dict[str, Any]:
+    """The items that would be judged otherwise."""
+    rows = [
+        {
+            "item": code,
+            "before": {name: before[code].row[name] for name in _COMPARED},
+            "after": {name: found.row[name] for name in _COMPARED},
+        }
+        for code, found in after.items()
+        if any(before[code].row[name] != found.row[name] for name in _COMPARED)
+    ]
+    return {"dry_run": True, "changes": rows}
 
 
 def _item(row: catalogue.ItemRow, packs: list[catalogue.PackRow]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlmodel import Session
 
+from api import exports
 from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
 from api.stock import CodeAsked, Limit, aware, past_day
 from forecasting.peak import parse_method
@@ -40,6 +41,7 @@ def get_coverage(
     method: Method = None,
     limit: Limit = 100,
     cursor: str | None = None,
+    format: exports.Format = "json",  # noqa: A002 - the contract's name
 ) -> Response:
     """保障能力. One row an item and scope as the worker stored it; `as_of`, `known_at` or `method` compute it again."""
     language, after = language_of(request), read_cursor(cursor, (str, str))
@@ -51,7 +53,7 @@ def get_coverage(
             if named is None:
                 raise Invalid("Say for which scope a past day or another method is asked for.", code="scope_needed")
             texts = _recomputed(session, desk, named, (item, category, level), (as_of, known_at, method), language)
-            return _listed(texts, None)
+            return _listed(texts, None) if format == "json" else _sheet(texts, format)
         rows = coverage.stored(
             session,
             TableQuestion(
@@ -66,6 +68,8 @@ def get_coverage(
             desk.clock(),
         )
     kept, following = page(rows, limit, lambda row: [row.scope, row.item])
+    if format != "json":
+        return _sheet([row.text(language) for row in kept], format)
     etag = _etag(language, following or "", *(f"{r.scope}/{r.item}/{r.number}/{r.stale}" for r in kept))
     return unchanged(request, etag) or _listed([row.text(language) for row in kept], following, etag)
 
@@ -191,6 +195,10 @@ def _etag(*parts: str) -> str:
 
 def _listed(texts: list[str], following: str | None, etag: str | None = None) -> Response:
     return _text(f'{{"items":[{",".join(texts)}],"next_cursor":{json.dumps(following)}}}', etag)
+
+
+def _sheet(texts: list[str], wanted: exports.Format) -> Response:
+    return exports.sheet([json.loads(text) for text in texts], wanted, "coverage")
 
 
 def _text(text: str, etag: str | None = None) -> Response:

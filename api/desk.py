@@ -29,6 +29,14 @@ from reserve.errors import Invalid, Malformed, Unknown, UnknownLocation
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 
+class DryRun(Exception):  # noqa: N818 - not an error: it ends a transaction of which nothing is kept
+    """Raised by `work` when everything was tried and nothing shall stay; carries what would have been answered."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__("nothing is kept of a dry run")
+        self.found = found
+
+
 class Recording(NamedTuple):
     """What a recording works with: the transaction's session, the moment, and who records."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.bodies import read_sheet
-from api.desk import AtDesk, Recording, as_json
+from api.desk import AtDesk, DryRun, Recording, as_json
 from api.problems import UnsupportedType, problem
 from reserve import access, imports
 from reserve.access import Verb
@@ -19,12 +19,6 @@ Sheet = Annotated[bytes, Depends(read_sheet)]
 
 
 _CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
-
-
-class _DryRun(Exception):  # noqa: N818 - not an error: ends a dry run's transaction
-    def __init__(self, found: dict[str, Any]) -> None:
-        super().__init__("dry run")
-        self.found = found
 
 
 @router.post("/imports/{kind}", status_code=201, openapi_extra=_CSV)
@@ -47,12 +41,12 @@ def post_import(
         found = imports.import_sheet(recording.session, entry, kind, data)
         answer = {**found._asdict(), "dry_run": dry_run}
         if dry_run:
-            raise _DryRun(answer)
+            raise DryRun(answer)
         return answer
 
     try:
         return desk.record(request, data, work)
-    except _DryRun as ended:
+    except DryRun as ended:
         return Response(as_json(ended.found), media_type="application/json")
     except SheetRefused as refused:
         answer = problem(refused)

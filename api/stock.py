@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
+from api import exports
 from api.bodies import (
     LINES_MAX,
     Code,
@@ -271,6 +272,7 @@ def get_stock(
     include_zero: bool = False,  # noqa: FBT001, FBT002 - a query parameter
     limit: Limit = 100,
     cursor: str | None = None,
+    format: exports.Format = "json",  # noqa: A002 - the contract's name
 ) -> Response:
     """What lies where, lot by lot; `as_of` sums the ledger up to the end of that day."""
     with desk.asking(request) as (session, actor):
@@ -295,7 +297,7 @@ def get_stock(
             ),
         )
     kept, following = page(rows, limit, lambda row: [row.location_id, row.lot_id])
-    body = {
+    body: dict[str, Any] = {
         "items": [
             {
                 "location": row.location,
@@ -312,6 +314,8 @@ def get_stock(
         ],
         "next_cursor": following,
     }
+    if format != "json":
+        return exports.sheet(body["items"], format, "stock")
     made = answer(body)
     etag = f'"{sha256(bytes(made.body)).hexdigest()[:32]}"'
     made.headers["ETag"] = etag
@@ -330,6 +334,7 @@ def get_movements(
     document: CodeAsked = None,
     limit: Limit = 100,
     cursor: str | None = None,
+    format: exports.Format = "json",  # noqa: A002 - the contract's name
 ) -> Response:
     """The ledger, newest first. `since` and `until` are civil days, both counted in."""
     before = read_cursor(cursor, (str, int))
@@ -349,7 +354,10 @@ def get_movements(
             ),
         )
     kept, following = page(rows, limit, lambda row: [moment(row.occurred_at), row.id])
-    return answer({"items": [movement(row) for row in kept], "next_cursor": following})
+    told = [movement(row) for row in kept]
+    if format != "json":
+        return exports.sheet(told, format, "movements")
+    return answer({"items": told, "next_cursor": following})
 
 
 def past_day(as_of: date | None, today: date) -> date:

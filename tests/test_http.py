@@ -1,5 +1,7 @@
 """The contract over HTTP: what is recorded, what is refused and in which words, who may do what."""
 
+import csv
+import io
 import json
 from datetime import timedelta
 from threading import Thread
@@ -595,3 +597,43 @@ def test_a_row_that_is_refused_is_named_by_its_own_number(served: Served) -> Non
     rows[2]["location"] = "371499-H1"
     answer = served.client().post("/v1/consumption", json={"rows": rows})
     assert answer.json()["errors"][0]["pointer"] == "/rows/2/location"
+
+
+def test_a_sheet_out_opens_in_chinese_and_smuggles_no_formula_in(served: Served) -> None:
+    client = served.client()
+    client.post("/v1/receipts", json=receipt(reference="=cmd|' /C calc'!A0"))
+    client.post("/v1/receipts", json=receipt(reference="\uff0b1", lot="B"))
+    out = client.get("/v1/movements?format=csv")
+    assert out.content.startswith(b"\xef\xbb\xbf")
+    assert out.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(out.content.decode("utf-8-sig"))))
+    assert [row["reference"] for row in rows] == ["'\uff0b1", "'=cmd|' /C calc'!A0"]
+    assert rows[0]["quantity"] == "100"
+    for path in ("/v1/stock?format=csv", "/v1/coverage?format=csv"):
+        assert client.get(path).status_code == 200
+    for wanted in ("xlsx", "parquet"):
+        refused = client.get(f"/v1/stock?format={wanted}")
+        assert (refused.status_code, refused.json()["code"]) == (406, "format_not_installed")
+
+
+def test_a_policy_can_be_tried_before_it_is_made(served: Served) -> None:
+    client = served.client()
+    client.post("/v1/receipts", json=receipt(100, expires="2028-12-31"))
+    for hospital in ("371402-H1", "371425-H1"):
+        client.post("/v1/consumption", json=rows_of_use(hospital, "N95", lambda _: 5, 60, TODAY))
+    rule = {
+        "code": "P",
+        "category": "protective",
+        "scope": "371400",
+        "kind": "days",
+        "required_days": 30,
+        "effective_from": "2026-04-01",
+        "source_text": "不少于1个月",
+    }
+    before = digest(served.engine)
+    tried = client.post("/v1/policies?dry_run=true", json=rule).json()
+    (change,) = tried["changes"]
+    assert (change["item"], change["before"]["level"], change["after"]["level"]) == ("N95", "unknown", "red")
+    assert change["after"]["shortfall"] == 200
+    assert digest(served.engine) == before
+    assert client.get("/v1/policies").json()["items"] == []
