@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from api import notify
@@ -63,8 +62,12 @@ def assess_due(desk: Desk, name: str = "worker", progress: Progress | None = Non
     rows = raised = 0
     queue = [*due, *sorted(old - set(due))]
     for n, item_id in enumerate(queue, start=1):
-        work = _assess(items[item_id], desk, everywhere=item_id in old)
-        done = database.transact(desk.engine, work)
+        try:
+            done = database.transact(desk.engine, _assess(items[item_id], desk, everywhere=item_id in old))
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # a bug in one item's figures must not hide the others; its row stays stale and is tried again
+            log.exception("item %s could not be assessed", items[item_id].code)
+            continue
         rows, raised = rows + done[0], raised + done[1]
         if progress is not None:
             progress(n, len(queue))
@@ -148,9 +151,11 @@ class Worker:
         while not self._stop.is_set():
             try:
                 step()
-            except (Refusal, SQLAlchemyError) as error:
+            except Refusal as refusal:
                 # the database may be away for a while; the next beat tries again, and a late beat shows on the pages
-                log.warning("beat failed: %s", error)
+                log.warning("beat failed: %s", refusal.detail)
+            except Exception:  # a worker that dies of a bug would leave the city unwatched: it says so, and goes on
+                log.exception("beat failed")
             self._stop.wait(self._desk.settings.beat_seconds)
 
     def _assess(self) -> None:

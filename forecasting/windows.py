@@ -154,7 +154,7 @@ def window_means(history: History, width: int) -> Means:
     """
     least = -(-7 * width // 10)
     scale = lcm(*range(least, width + 1))
-    kind = exact_type(int(history.values.max(initial=0)) * scale)
+    kind = exact_type(max(1, int(history.values.max(initial=0))) * scale)
     every = rolling(history.values, width)
     free = history.reported & ~history.censored
     units, days = every, rolling(free, width)

@@ -89,6 +89,7 @@ class _Found(NamedTuple):
     cover: depletion.Cover | None
     judged: Sequence[_Judged]
     bound: depletion.Binding
+    ruling: PolicyRow | None
     required_days: int | None
     lead_time_days: int
     verdict: Verdict
@@ -168,6 +169,7 @@ def _find(case: Situation) -> _Found:
         cover=cover,
         judged=judged,
         bound=depletion.binding(judged),
+        ruling=ruling,
         required_days=required_days,
         lead_time_days=ruling.lead_time_days if ruling else 14,
         verdict=levels.worst(j.verdict for j in judged) if judged else _unruled(peak),
@@ -291,6 +293,7 @@ def _day(as_of: date, days: int | None) -> date | None:
 def _told(found: _Found) -> explain.Told:
     case, held, cover, peak = found.case, found.held, found.cover, found.peak
     places = case.history.places
+    deciding = _deciding(found)
     return explain.Told(
         item=case.item,
         as_of=case.as_of,
@@ -312,7 +315,18 @@ def _told(found: _Found) -> explain.Told:
         lead_time_days=found.lead_time_days,
         silent=[places[n] for n in _silent(case.history, peak, found.look_back)],
         unknown=[places[n] for n in peak.unknown],
+        deciding=None
+        if deciding is None
+        else explain.Deciding(deciding.policy.code, deciding.days, deciding.policy.required_days, deciding.required),
     )
+
+
+def _deciding(found: _Found) -> _Judged | None:
+    """The policy whose verdict is the row's, where it is not the one in days at the peak that the row shows."""
+    same = [j for j in found.judged if j.verdict == found.verdict]
+    if not same or any(j.policy is found.ruling for j in same):
+        return None
+    return max(same, key=lambda j: (j.shortfall, j.required))
 
 
 def _silent(history: History, peak: ScopePeak, look_back: int) -> list[int]:

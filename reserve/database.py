@@ -66,7 +66,7 @@ class Gate:
         if not self._lock.acquire(timeout=GATE_SECONDS):
             raise Busy("Another entry is being recorded; send the same request again in a second.")
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._open()
             try:
                 self._wait_for_other_processes(descriptor, deadline)
                 yield
@@ -74,6 +74,14 @@ class Gate:
                 os.close(descriptor)  # gives the lock back
         finally:
             self._lock.release()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseUnavailable(
+                f"{self._file} cannot be opened ({error.strerror}); nothing was recorded. Make its folder writable."
+            ) from error
 
     def _wait_for_other_processes(self, descriptor: int, deadline: float) -> None:
         while True:
@@ -245,7 +253,10 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         )
     options = engine.execution_options(reserve_writes=True)
     with _refused_by_the_database(), gate(engine), options.connect() as connection:
-        if connection.dialect.name == "postgresql":  # of two servers that start at once the second finds the work done
+        if connection.dialect.name == "postgresql":
+            # a large table takes its time; of two servers that start at once the second waits and finds the work done
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('reserve migrate'))"))
         config = _alembic(connection)
         command.upgrade(config, revision)

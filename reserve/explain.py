@@ -16,6 +16,15 @@ class Sentence(NamedTuple):
     en: str
 
 
+class Deciding(NamedTuple):
+    """A policy that gave the level though the row shows the days of another."""
+
+    code: str
+    days: Fraction | None
+    required_days: int | None
+    required: int
+
+
 class Told(NamedTuple):
     """The figures that reasons and explanations speak of."""
 
@@ -39,6 +48,7 @@ class Told(NamedTuple):
     lead_time_days: int
     silent: Sequence[Place]
     unknown: Sequence[Place]
+    deciding: Deciding | None = None
 
 
 def units(number: int) -> str:
@@ -85,8 +95,9 @@ def reason(told: Told) -> Sentence:
             f"没有可用库存，缺 {units(told.shortfall)} {unit}。",
             f"Nothing usable is left; {units(told.shortfall)} are missing.",
         )
-    if told.days is None or told.required_days is None:
-        return _by_quantity(told)
+    if told.deciding is not None:
+        return _by_another(told, told.deciding)
+    assert told.days is not None and told.required_days is not None  # noqa: PT018, S101 - else another rule decided
     have = Sentence(
         f"可用 {down(told.days)} 天，要求 {told.required_days} 天",
         f"{down(told.days)} days usable, {told.required_days} required",
@@ -95,17 +106,19 @@ def reason(told: Told) -> Sentence:
     return Sentence(f"{have.zh}{tail.zh}。", f"{have.en}{tail.en}.")
 
 
-def _by_quantity(told: Told) -> Sentence:
+def _by_another(told: Told, rule: Deciding) -> Sentence:
+    """Judged by a policy other than days at the peak: it is named, with its own numbers."""
     unit = told.item.base_unit
+    zh, en = f"按标准 {rule.code}", f"By policy {rule.code}"
+    if rule.days is not None and rule.required_days is not None:
+        zh += f"，可用 {down(rule.days)} 天，要求 {rule.required_days} 天"
+        en += f", {down(rule.days)} days usable, {rule.required_days} required"
+    else:
+        zh += f"，可用 {units(told.usable)} {unit}，要求 {units(rule.required)}"
+        en += f", {units(told.usable)} usable, {units(rule.required)} required"
     if told.shortfall:
-        return Sentence(
-            f"可用 {units(told.usable)} {unit}，要求 {units(told.required)}，缺 {units(told.shortfall)}。",
-            f"{units(told.usable)} usable, {units(told.required)} required, {units(told.shortfall)} missing.",
-        )
-    return Sentence(
-        f"可用 {units(told.usable)} {unit}，不少于要求的 {units(told.required)}。",
-        f"{units(told.usable)} usable, not less than the {units(told.required)} required.",
-    )
+        return Sentence(f"{zh}，缺 {units(told.shortfall)} {unit}。", f"{en}; {units(told.shortfall)} are missing.")
+    return Sentence(f"{zh}。", f"{en}.")
 
 
 def _tail(told: Told) -> Sentence:

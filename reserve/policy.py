@@ -94,6 +94,7 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
             f"Policy {new.code} has a version from {new.effective_from} already; choose another day.",
             code="policy_exists",
         )
+    _refuse_rewriting(session, entry, new)
     values = {k: v for k, v in new._asdict().items() if k not in {"scope", "item", "norm"}}
     norm = None if new.norm is None else int(new.norm * 1000)
     session.connection().execute(
@@ -111,6 +112,16 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
     spoken_of = [i for i in catalogue.items(session) if made.speaks_of(i)]
     mark_due(session, ((p.id, i.id) for i in spoken_of for p in below), entry.now)
     return made
+
+
+def _refuse_rewriting(session: Session, entry: Entry, new: NewPolicy) -> None:
+    """A new version begins today or later: what last month's figures rested on is never changed."""
+    earlier = select(POLICY.c.id).where(POLICY.c.code == new.code)
+    if new.effective_from < entry.today and session.connection().execute(earlier).first() is not None:
+        detail = f"Policy {new.code} is in force already; a new version begins on {entry.today} or later."
+        raise Invalid(
+            detail, code="policy_in_the_past", faults=[Fault("/effective_from", "policy_in_the_past", detail)]
+        )
 
 
 def versions(session: Session, known_at: datetime | None = None) -> list[PolicyRow]:

@@ -334,7 +334,7 @@ PLENTY = [lying(10**6)]
             situation([lying(60)], used([[0]]), [rule("Q", PolicyKind.QUANTITY, quantity=100)]),
             "orange",
             "below_required",
-            "60 usable, 100 required, 40 missing",
+            "60 usable, 100 required; 40 are missing",
         ),
         (
             situation([lying(79)], used([[5]]), [rule(required_days=30, lead_time_days=16)]),

@@ -95,15 +95,25 @@ def test_a_policy_ends_after_its_last_day(city):
 
 def test_a_version_that_has_ended_does_not_bring_the_one_before_it_back(city):
     add(city, rule())
-    add(city, rule(effective_from=date(2026, 2, 1), effective_until=date(2026, 2, 28)))
+    long_ago = NOW - timedelta(days=90)
+    add(city, rule(effective_from=date(2026, 2, 1), effective_until=date(2026, 2, 28)), now=long_ago)
     assert in_force(city, date(2026, 3, 1)) == []
+
+
+def test_p06_a_new_version_never_rewrites_the_days_before_it_was_made(city):
+    add(city, rule())
+    with pytest.raises(Invalid) as refused:
+        add(city, rule(effective_from=TODAY - timedelta(days=1), required_days=10))
+    assert refused.value.code == "policy_in_the_past"
+    assert len(in_force(city, TODAY)) == 1
 
 
 def test_what_we_knew_then_can_be_asked_again(city):
     old = add(city, rule())
-    new = add(city, rule(effective_from=date(2026, 3, 1), required_days=45), now=NOW + timedelta(days=3))
-    assert in_force(city, TODAY) == [new]
-    assert in_force(city, TODAY, known_at=NOW) == [old]
+    later = TODAY + timedelta(days=5)
+    new = add(city, rule(effective_from=later, required_days=45), now=NOW + timedelta(days=3))
+    assert in_force(city, later) == [new]
+    assert in_force(city, later, known_at=NOW) == [old]
     assert in_force(city, TODAY, known_at=NOW - timedelta(seconds=1)) == []
 
 
