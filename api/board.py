@@ -53,9 +53,9 @@ class DatabaseBoard:
             place, article = catalogue.place(session, scope), catalogue.item(session, item)
             if place is None or article is None:
                 return None
-            rows = coverage.stored(session, TableQuestion(scope=scope, item=item), self._desk.clock())
+            rows = coverage.stored(session, TableQuestion(scope=scope, item=item), self._desk.clock(), explained=True)
             if rows:
-                return {**_fact(rows[0], article), "explanation": json.loads(rows[0].explanation)}
+                return {**_fact(rows[0], article), "explanation": json.loads(rows[0].explanation or "{}")}
             found = assessment.assess(self._case(session, place, article))
         row = {**found.row, "stale": False, "assessed_at": moment(self._desk.clock())}
         told = {"code": found.verdict.reason, "zh": found.reason.zh, "en": found.reason.en}

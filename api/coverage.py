@@ -47,8 +47,6 @@ def get_coverage(
     language, after = language_of(request), read_cursor(cursor, (str, str))
     with desk.asking(request) as (session, actor):
         named = None if scope is None else place_in_path(session, actor, scope)
-        if item is not None and catalogue.item(session, item) is None:
-            raise Unknown(f"There is no item {item}; see GET /v1/items.", code="unknown_item")
         if as_of is not None or known_at is not None or method is not None:
             if named is None:
                 raise Invalid("Say for which scope a past day or another method is asked for.", code="scope_needed")
@@ -67,6 +65,8 @@ def get_coverage(
             ),
             desk.clock(),
         )
+        if not rows and item is not None:
+            _item_named(session, item)
     kept, following = page(rows, limit, lambda row: [row.scope, row.item])
     if format != "json":
         return _sheet([row.text(language) for row in kept], format)
@@ -90,7 +90,7 @@ def get_explained(
         place, article = _named(session, actor, scope, item)
         if as_of is None and known_at is None and method is None:
             question = TableQuestion(scope=scope, item=item)
-            kept = coverage.stored(session, question, desk.clock())
+            kept = coverage.stored(session, question, desk.clock(), explained=True)
             if kept:
                 row = kept[0]
                 etag = _etag(language, f"{row.scope}/{row.item}/{row.number}/{row.stale}")
@@ -161,6 +161,8 @@ def _recomputed(
         for i in catalogue.items(session)
         if (code is None or i.code == code) and (category is None or i.category == category)
     ]
+    if code is not None and not items:
+        _item_named(session, code)
     now = desk.clock()
     found = [assessment.assess(case) for case in _situations(session, desk, place, items, asked)]
     told = [a for a in found if (a.row["on_hand"] or a.judged or a.row["peak_daily"]) and level in {None, a.level}]
@@ -174,11 +176,14 @@ def row_of(found: Assessment, language: str, now: datetime) -> dict[str, Any]:
 
 
 def _named(session: Session, actor: Actor, scope: str, item: str) -> tuple[Place, ItemRow]:
-    place = place_in_path(session, actor, scope)
-    article = catalogue.item(session, item)
-    if article is None:
-        raise Unknown(f"There is no item {item}; see GET /v1/items.", code="unknown_item")
-    return place, article
+    return place_in_path(session, actor, scope), _item_named(session, item)
+
+
+def _item_named(session: Session, code: str) -> ItemRow:
+    found = catalogue.item(session, code)
+    if found is None:
+        raise Unknown(f"There is no item {code}; see GET /v1/items.", code="unknown_item")
+    return found
 
 
 def _ids(session: Session, after: list[Any]) -> tuple[int, int]:

@@ -111,8 +111,11 @@ _FIELDS = (
     KEY.c.expires_on,
     KEY.c.revoked_at,
 )
-_BY_PREFIX = select(KEY.c.digest, KEY.c.name, KEY.c.role, KEY.c.location_id, KEY.c.expires_on, KEY.c.revoked_at).where(
-    KEY.c.prefix == bindparam("prefix")
+_HELD = (KEY.c.digest, KEY.c.name, KEY.c.role, KEY.c.expires_on, KEY.c.revoked_at)
+_BY_PREFIX = (
+    select(*_HELD, *catalogue.PLACE_COLUMNS)
+    .join(PLACE, PLACE.c.id == KEY.c.location_id)
+    .where(KEY.c.prefix == bindparam("prefix"))
 )
 
 
@@ -172,12 +175,13 @@ def authenticate(session: Session, secret: str | None, *, now: datetime, zone: Z
     if len(parts) != 3 or parts[0] != "rsv" or not parts[1].isascii():
         raise refused
     row = session.connection().execute(_BY_PREFIX, {"prefix": parts[1][:8]}).one_or_none()
-    if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
+    if row is None:
         raise refused
+    digest, name, role, expires_on, revoked_at, *place = row
     today = now.astimezone(zone).date()
-    if row.revoked_at is not None or (row.expires_on is not None and row.expires_on < today):
+    if not hmac.compare_digest(digest, _digest(secret)) or revoked_at is not None or (expires_on or today) < today:
         raise refused
-    return Actor(parts[1], row.name, Role(row.role), catalogue.place_by_id(session, row.location_id))
+    return Actor(parts[1], name, Role(role), Place._make(place))
 
 
 def _digest(secret: str) -> str:

@@ -78,7 +78,7 @@ _ITEM_COLUMNS = (
     ITEM.c.shelf_life_days,
     ITEM.c.gb_class,
 )
-_PLACE_COLUMNS = (
+PLACE_COLUMNS = (
     PLACE.c.id,
     PLACE.c.code,
     PLACE.c.name_zh,
@@ -96,10 +96,9 @@ _PACKS = select(PACK.c.item_id, PACK.c.gtin, PACK.c.units_per_pack, PACK.c.name)
 _PACKS_BY_GTIN = select(PACK.c.item_id, PACK.c.gtin, PACK.c.units_per_pack, PACK.c.name).where(
     PACK.c.gtin.in_(bindparam("gtins", expanding=True))
 )
-_PLACES = select(*_PLACE_COLUMNS).order_by(PLACE.c.path)
-_PLACE_BY_CODE = select(*_PLACE_COLUMNS).where(PLACE.c.code == bindparam("code"))
-_PLACE_BY_ID = select(*_PLACE_COLUMNS).where(PLACE.c.id == bindparam("id"))
-_PLACES_BY_CODE = select(*_PLACE_COLUMNS).where(PLACE.c.code.in_(bindparam("codes", expanding=True)))
+_PLACES = select(*PLACE_COLUMNS).order_by(PLACE.c.path)
+_PLACE_BY_CODE = select(*PLACE_COLUMNS).where(PLACE.c.code == bindparam("code"))
+_PLACES_BY_CODE = select(*PLACE_COLUMNS).where(PLACE.c.code.in_(bindparam("codes", expanding=True)))
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------
@@ -143,10 +142,6 @@ def place(session: Session, code: str) -> Place | None:
     return None if row is None else Place._make(row)
 
 
-def place_by_id(session: Session, location_id: int) -> Place:
-    return Place._make(session.connection().execute(_PLACE_BY_ID, {"id": location_id}).one())
-
-
 def places_by_code(session: Session, codes: Iterable[str]) -> dict[str, Place]:
     rows = session.connection().execute(_PLACES_BY_CODE, {"codes": sorted(set(codes))})
     return {row.code: Place._make(row) for row in rows}
@@ -160,7 +155,11 @@ def require_place(session: Session, code: str, pointer: str = "/location") -> Pl
     UnknownLocation
         no such code, or one of the product's own ends (SUPPLIER, CONSUMER, TRANSIT ...), where nobody records stock.
     """
-    found = place(session, code)
+    return inside(place(session, code), code, pointer)
+
+
+def inside(found: Place | None, code: str, pointer: str = "/location") -> Place:
+    """`found`, if it is a location inside the reserve; refused as `require_place` does otherwise."""
     if found is None or not found.inside or found.kind == LocationKind.TRANSIT:
         detail = f"There is no location {code}; see GET /v1/locations for the codes in use."
         raise UnknownLocation(detail, faults=[Fault(pointer, UnknownLocation.code, detail)])

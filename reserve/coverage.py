@@ -4,10 +4,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import BindParameter, Row, Select, bindparam, delete, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -232,7 +233,7 @@ class Stored(NamedTuple):
     reason_zh: str
     reason_en: str
     row: str
-    explanation: str
+    explanation: str | None
     stale: bool
 
     def text(self, language: str) -> str:
@@ -254,8 +255,27 @@ class TableQuestion(NamedTuple):
     limit: int | None = None
 
 
-def stored(session: Session, question: TableQuestion, now: datetime) -> list[Stored]:
-    """Kept rows in the order of (scope, item): answered as they were stored."""
+def stored(session: Session, question: TableQuestion, now: datetime, *, explained: bool = False) -> list[Stored]:
+    """Kept rows in the order of (scope, item): answered as they were stored. Explanations are long: only when asked."""
+    given: dict[str, object] = {
+        "scope": question.scope,
+        "within": question.within and f"{question.within.path}%",
+        "item": question.item,
+        "category": question.category,
+        "level": question.level,
+        "after_scope": question.after and question.after[0],
+        "after_item": question.after and question.after[1],
+        "limit": question.limit,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    waiting = _waiting(session)
+    rows = session.connection().execute(_rows_asked(frozenset(asked), explained=explained), asked)
+    return [_stored(row, waiting, now) for row in rows]
+
+
+@lru_cache(maxsize=256)
+def _rows_asked(names: frozenset[str], *, explained: bool) -> Select[*tuple[Any, ...]]:
+    """The statement for these filters, built once: building it costs more than the database takes to answer."""
     statement = (
         select(
             PLACE.c.code,
@@ -266,7 +286,7 @@ def stored(session: Session, question: TableQuestion, now: datetime) -> list[Sto
             COVERAGE.c.reason_zh,
             COVERAGE.c.reason_en,
             COVERAGE.c.row,
-            COVERAGE.c.explanation,
+            COVERAGE.c.explanation if explained else null(),
             PLACE.c.path,
             COVERAGE.c.item_id,
         )
@@ -274,24 +294,18 @@ def stored(session: Session, question: TableQuestion, now: datetime) -> list[Sto
         .join(ITEM, ITEM.c.id == COVERAGE.c.item_id)
         .order_by(COVERAGE.c.scope_id, COVERAGE.c.item_id)
     )
-    wanted = (
-        (question.scope, PLACE.c.code == question.scope),
-        (question.item, ITEM.c.code == question.item),
-        (question.category, ITEM.c.category == question.category),
-        (question.level, COVERAGE.c.level == question.level),
-    )
-    statement = statement.where(*(condition for given, condition in wanted if given is not None))
-    if question.within is not None:
-        statement = statement.where(PLACE.c.path.like(f"{question.within.path}%"))
-    if question.after is not None:
-        scope, item = question.after
-        statement = statement.where(
-            (COVERAGE.c.scope_id > scope) | ((COVERAGE.c.scope_id == scope) & (COVERAGE.c.item_id > item))
-        )
-    if question.limit is not None:
-        statement = statement.limit(question.limit)
-    waiting = _waiting(session)
-    return [_stored(row, waiting, now) for row in session.connection().execute(statement)]
+    scope: BindParameter[int] = bindparam("after_scope")
+    item: BindParameter[int] = bindparam("after_item")
+    conditions = {
+        "scope": PLACE.c.code == bindparam("scope"),
+        "within": PLACE.c.path.like(bindparam("within")),
+        "item": ITEM.c.code == bindparam("item"),
+        "category": ITEM.c.category == bindparam("category"),
+        "level": COVERAGE.c.level == bindparam("level"),
+        "after_scope": (COVERAGE.c.scope_id > scope) | ((COVERAGE.c.scope_id == scope) & (COVERAGE.c.item_id > item)),
+    }
+    statement = statement.where(*(condition for name, condition in conditions.items() if name in names))
+    return statement.limit(bindparam("limit")) if "limit" in names else statement
 
 
 def _stored(row: Row[*tuple[Any, ...]], waiting: Mapping[int, list[str]], now: datetime) -> Stored:
@@ -303,11 +317,13 @@ def _stored(row: Row[*tuple[Any, ...]], waiting: Mapping[int, list[str]], now: d
 
 def _waiting(session: Session) -> dict[int, list[str]]:
     """Places with a change that is not assessed yet, by item."""
-    statement = select(DUE.c.item_id, PLACE.c.path).join(PLACE, PLACE.c.id == DUE.c.location_id).distinct()
     found: dict[int, list[str]] = defaultdict(list)
-    for item_id, path in session.connection().execute(statement):
+    for item_id, path in session.connection().execute(_WAITING):
         found[item_id].append(path)
     return found
+
+
+_WAITING = select(DUE.c.item_id, PLACE.c.path).join(PLACE, PLACE.c.id == DUE.c.location_id).distinct()
 
 
 def compact(value: Json) -> str:

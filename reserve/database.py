@@ -183,7 +183,8 @@ def writing(engine: Engine) -> Iterator[Session]:
     with (
         _refused_by_the_database(),
         gate(engine),
-        Session(engine.execution_options(reserve_writes=True), autoflush=False) as session,
+        engine.connect() as connection,
+        Session(connection.execution_options(reserve_writes=True), autoflush=False) as session,
     ):
         yield session
         session.commit()

@@ -97,8 +97,7 @@ def receive(
     Refused: a quantity that is not 1 to 10^15; an unknown item, GTIN or place; a lot that is known with another expiry;
     a lot past its last usable day; no expiry for an item that has a shelf life; more than one lot and place can hold.
     """
-    place = catalogue.require_place(session, location)
-    outside = _end(session, source)
+    place, outside = _ends(session, location, source)
     occurred_at = entry.occurred_at(incoming=True)
     items, quantities = _resolve(session, lines)
     _refuse_bad_quantities(quantities)
@@ -129,8 +128,7 @@ def issue(
     Refused: too little usable stock (says how much there is); an expired or held lot; another lot than the first to
     expire without a reason; a back-dated issue that would leave a later day below zero (names the day).
     """
-    place = catalogue.require_place(session, location)
-    consumer = _end(session, "CONSUMER")
+    place, consumer = _ends(session, location, "CONSUMER")
     occurred_at = entry.occurred_at(incoming=False)
     _refuse_bad_quantities([line.quantity for line in lines])
     items = _items_of(session, lines)
@@ -152,8 +150,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
 
     Refused: an unknown reason or lot; a loss of more than there is, then or at any later moment.
     """
-    place = catalogue.require_place(session, location)
-    variance = _end(session, "VARIANCE")
+    place, variance = _ends(session, location, "VARIANCE")
     _refuse_bad_quantities([abs(line.quantity) for line in lines])
     incoming = all(line.quantity > 0 for line in lines)
     occurred_at = entry.occurred_at(incoming=incoming)
@@ -211,11 +208,13 @@ def reverse(session: Session, entry: Entry, *, movement_id: int, reason: str) ->
 # -- codes to rows ----------------------------------------------------------------------------------------------------
 
 
-def _end(session: Session, code: str) -> catalogue.Place:
-    found = catalogue.place(session, code)
-    if found is None or found.inside:
-        raise Invalid(f"{code} is not an outside end of the reserve.", code="unknown_location")
-    return found
+def _ends(session: Session, location: str, outside: str) -> tuple[catalogue.Place, catalogue.Place]:
+    """The place inside the reserve, and the outside end, of a movement."""
+    found = catalogue.places_by_code(session, [location, outside])
+    place, end = catalogue.inside(found.get(location), location), found.get(outside)
+    if end is None or end.inside:
+        raise Invalid(f"{outside} is not an outside end of the reserve.", code="unknown_location")
+    return place, end
 
 
 def _refuse_bad_quantities(quantities: Sequence[int]) -> None:

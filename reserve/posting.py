@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Executable, bindparam, func, insert, select, text, update
+from sqlalchemy import Executable, bindparam, insert, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -78,7 +78,7 @@ def post(
 ) -> Posted:
     """Append the document and its movements, shift the balances, queue the assessment: four statements."""
     connection = session.connection()
-    document_id = connection.execute(_NEXT_DOCUMENT[connection.dialect.name]).scalar_one()
+    document_id, first_movement = connection.execute(_NEXT[connection.dialect.name]).one()
     number = f"{NUMBER_PREFIX[kind]}-{entry.today:%Y%m%d}-{document_id:06d}"
     connection.execute(
         _INSERT_DOCUMENT,
@@ -98,6 +98,7 @@ def post(
     )
     ids = _append(
         session,
+        first_movement,
         [
             {
                 "document_id": document_id,
@@ -142,13 +143,14 @@ def post(
     return Posted(number, recorded)
 
 
-def _append(session: Session, rows: list[dict[str, object]]) -> Sequence[int]:
-    """Append movements, in one statement; their ids in the order of the rows."""
+def _append(session: Session, first: int | None, rows: list[dict[str, object]]) -> Sequence[int]:
+    """Append movements, in one statement; their ids in the order of the rows.
+
+    RETURNING would be a statement a row on SQLite. Whoever writes there is alone, so the ids are counted from `first`.
+    """
     connection = session.connection()
-    if connection.dialect.name == "postgresql":
+    if first is None:
         return connection.execute(_INSERT_MOVEMENTS, rows).scalars().all()
-    # RETURNING would be a statement a row on SQLite. Whoever writes there is alone, so the ids can be counted.
-    first = connection.execute(_NEXT_MOVEMENT).scalar_one()
     ids = range(first, first + len(rows))
     connection.execute(_INSERT_NUMBERED, [{"id": n, **row} for n, row in zip(ids, rows, strict=True)])
     return ids
@@ -189,11 +191,13 @@ def too_much(pointer: str) -> Invalid:
 
 
 # Statements are prepared once: building them per call costs more than running them.
-_NEXT_DOCUMENT: dict[str, Executable] = {
-    "sqlite": select(func.coalesce(func.max(DOCUMENT.c.id), 0) + 1),
-    "postgresql": text("SELECT nextval(pg_get_serial_sequence('document', 'id'))"),
+_NEXT: dict[str, Executable] = {
+    # the next document's id, and the next movement's where it is ours to count
+    "sqlite": text(
+        "SELECT (SELECT coalesce(max(id), 0) + 1 FROM document), (SELECT coalesce(max(id), 0) + 1 FROM movement)"
+    ),
+    "postgresql": text("SELECT nextval(pg_get_serial_sequence('document', 'id')), NULL"),
 }
-_NEXT_MOVEMENT = select(func.coalesce(func.max(MOVEMENT.c.id), 0) + 1)
 _INSERT_DOCUMENT = insert(DOCUMENT)
 _INSERT_NUMBERED = insert(MOVEMENT)
 _INSERT_MOVEMENTS = insert(MOVEMENT).returning(MOVEMENT.c.id, sort_by_parameter_order=True)

@@ -724,7 +724,11 @@ def test_a_kept_row_is_answered_as_json_with_its_reason_in_one_language(stocked,
         "reason": getattr(expected.reason, language),
         "assessed_at": "2026-04-01T02:00:00Z",
     }
-    assert json.loads(row.explanation) == expected.explanation
+    assert row.explanation is None, "a table does not carry its explanations"
+    question = coverage.TableQuestion(scope="371400", item="N95")
+    with database.reading(stocked) as session:
+        (explained,) = coverage.stored(session, question, NOW, explained=True)
+    assert json.loads(explained.explanation) == expected.explanation
 
 
 # -- two at once (PostgreSQL) -----------------------------------------------------------------------------------------
