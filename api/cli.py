@@ -190,6 +190,20 @@ def import_(
 
 
 @app.command()
+def export(
+    kind: Annotated[str, typer.Argument(help="coverage, stock or movements")],
+    scope: Scope = None,
+    form: Annotated[str, typer.Option("--format", help="csv")] = "csv",
+) -> None:
+    """Rows out as a sheet, on stdout: CSV that a spreadsheet opens in Chinese and that runs no formula."""
+    from api import sheets
+
+    if form != "csv":
+        raise typer.BadParameter(f"{form} is not written by this installation; use csv")
+    sys.stdout.buffer.write(sheets.exported(_desk(), kind, scope))
+
+
+@app.command()
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Facts and findings as JSON.")] = False) -> None:  # noqa: FBT002 - a flag
     """Every invariant of the books; exit 1 and one line a finding."""
     from reserve import database

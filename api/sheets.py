@@ -1,5 +1,6 @@
-"""A sheet on the command line: read, checked, recorded, or refused with every bad cell."""
+"""Sheets on the command line: in, checked and recorded or refused with every bad cell; and out."""
 
+import json
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -9,11 +10,16 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlmodel import Session
 
+from api import exports, tables
 from api.desk import Desk
-from reserve import database, imports
+from api.stock import movement, stock_row
+from reserve import coverage, database, imports, stock
 from reserve.entry import Entry
 from reserve.errors import SheetRefused
 from reserve.imports import SheetKind
+
+ALL = 10**9
+"""No page: a file holds every row."""
 
 
 class _NothingIsKept(Exception):  # noqa: N818 - not an error: ends a dry run's transaction
@@ -58,6 +64,25 @@ def import_file(desk: Desk, kind: str, file: Path, *, dry_run: bool) -> int:
     else:
         _say(f"{found.recorded} of {found.rows} rows recorded, {found.unchanged} unchanged")
     return 0
+
+
+def exported(desk: Desk, kind: str, scope: str | None) -> bytes:
+    """All rows of a kind at and below a scope, as CSV."""
+    now = desk.clock()
+    with database.reading(desk.engine) as session:
+        place = tables.the_scope(session, scope)
+        if kind == "coverage":
+            kept = coverage.stored(session, coverage.TableQuestion(within=place), now)
+            rows = [json.loads(row.text("zh")) for row in kept]
+        elif kind == "stock":
+            today = now.astimezone(desk.zone).date()
+            rows = [stock_row(row) for row in stock.rows(session, stock.StockQuestion(day=today, scope=place))]
+        elif kind == "movements":
+            question = stock.MovementQuestion(scope=place, limit=ALL)
+            rows = [movement(row) for row in stock.movements(session, question)]
+        else:
+            raise typer.BadParameter(f"{kind} is not exported; use coverage, stock or movements")
+    return bytes(exports.sheet(rows, "csv", kind).body)
 
 
 def _undone(found: imports.Imported) -> NoReturn:

@@ -253,6 +253,20 @@ def document(posted: Posted) -> dict[str, Any]:
     return {"document": posted.document, "movements": [movement(row) for row in posted.movements]}
 
 
+def stock_row(row: stock.StockRow) -> dict[str, Any]:
+    return {
+        "location": row.location,
+        "item": row.item,
+        "lot_number": row.lot_number,
+        "expires_on": row.expires_on,
+        "on_hand": row.on_hand,
+        "allocated": 0,
+        "usable": row.usable,
+        "expired": row.expired,
+        "hold": row.hold,
+    }
+
+
 def movement(row: Recorded) -> dict[str, Any]:
     return {**row._asdict(), "occurred_at": moment(row.occurred_at), "recorded_at": moment(row.recorded_at)}
 
@@ -298,20 +312,7 @@ def get_stock(
         )
     kept, following = page(rows, limit, lambda row: [row.location_id, row.lot_id])
     body: dict[str, Any] = {
-        "items": [
-            {
-                "location": row.location,
-                "item": row.item,
-                "lot_number": row.lot_number,
-                "expires_on": row.expires_on,
-                "on_hand": row.on_hand,
-                "allocated": 0,
-                "usable": row.usable,
-                "expired": row.expired,
-                "hold": row.hold,
-            }
-            for row in kept
-        ],
+        "items": [stock_row(row) for row in kept],
         "next_cursor": following,
     }
     if format != "json":

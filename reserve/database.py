@@ -134,6 +134,7 @@ def _connect_sqlite(url: str, database: str | None) -> Engine:
     if not database or database == ":memory:":
         raise ValueError("SQLite needs a file: use sqlite:///var/reserve.db")
     Path(database).parent.mkdir(parents=True, exist_ok=True)
+    refuse_network_file_system(Path(database))
     # No overflow: a connection closed last would checkpoint outside the gate.
     engine = create_engine(url, pool_size=16, max_overflow=0, pool_timeout=GATE_SECONDS)
     _gates[engine] = Gate(database)
@@ -151,6 +152,26 @@ def _connect_sqlite(url: str, database: str | None) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+_NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "ceph", "glusterfs", "lustre", "afs", "beegfs")
+
+
+def refuse_network_file_system(database: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
+    """Locks over a network file system do not hold, and SQLite's files break there; known ones are refused."""
+    if not mounts.exists():
+        return  # not Linux: nothing to read
+    folder = database.resolve().parent
+    found = [line.split(" ")[1:3] for line in mounts.read_text().splitlines()]
+    here = [(Path(point.replace("\\040", " ")), kind) for point, kind in found]
+    _, kind = max(
+        ((p, k) for p, k in here if folder.is_relative_to(p)), key=lambda m: len(m[0].parts), default=(None, "")
+    )
+    if kind.startswith(_NETWORK):
+        raise ValueError(
+            f"{folder} lies on a network file system ({kind}), where SQLite's locks do not hold: "
+            "put the file on a local disk, or use PostgreSQL"
+        )
 
 
 @contextlib.contextmanager

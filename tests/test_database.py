@@ -578,3 +578,12 @@ def test_two_that_make_the_same_item_at_once_are_told_that_it_is_there(city):
     for thread in threads:
         thread.join()
     assert sorted(answers) == ["GOWN", "item_exists", "item_exists", "item_exists"]
+
+
+def test_a_database_on_a_network_file_system_is_refused(tmp_path):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/export {tmp_path} nfs4 rw 0 0\n")
+    with pytest.raises(ValueError, match="network file system"):
+        database.refuse_network_file_system(tmp_path / "reserve.db", mounts)
+    mounts.write_text(f"server:/export / nfs rw 0 0\n/dev/vda {tmp_path} ext4 rw 0 0\n")
+    database.refuse_network_file_system(tmp_path / "reserve.db", mounts)

@@ -210,3 +210,12 @@ def test_the_director_clicks_through_to_why(page: str, chromium, width, height, 
     assert said == []
     assert all(url.startswith((page, "data:")) for url in asked)
     tab.close()
+
+
+def test_what_is_listed_can_be_taken_out_as_a_sheet(shown: tuple[Path, str], rows: dict[str, dict]) -> None:
+    for kind, least in (("coverage", len(rows)), ("stock", 500), ("movements", 10_000)):
+        out = reserve(shown[0], "export", kind, RESERVE_DATABASE_URL="sqlite:///var/demo.db")
+        assert out.returncode == 0, out.stderr
+        assert out.stdout.count("\n") > least
+    refused = reserve(shown[0], "export", "secrets", RESERVE_DATABASE_URL="sqlite:///var/demo.db")
+    assert refused.returncode == 2
