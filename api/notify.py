@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from api.settings import Settings, allowed_networks
-from reserve.alerts import Claimed, Outcome, ReceiverRow
+from reserve.alerts import ReceiverRow
+from reserve.outbox import Claimed, Outcome
 
 log = logging.getLogger("reserve.notify")
 

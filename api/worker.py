@@ -14,10 +14,10 @@ from sqlmodel import Session
 
 from api import notify
 from api.desk import Desk
-from reserve import alerts, beats, catalogue, coverage, database
-from reserve.alerts import Claimed, Outcome
+from reserve import alerts, beats, catalogue, coverage, database, outbox
 from reserve.catalogue import ItemRow
 from reserve.errors import Refusal
+from reserve.outbox import Claimed, Outcome
 
 log = logging.getLogger("reserve.worker")
 
@@ -104,7 +104,7 @@ def deliver_due(desk: Desk, rounds: int = 1000) -> tuple[int, int]:
         for _ in range(rounds):
             now = desk.clock()
             token = uuid.uuid4().hex
-            claimed = database.transact(desk.engine, partial(alerts.claim, now=now, token=token))
+            claimed = database.transact(desk.engine, partial(outbox.claim, now=now, token=token))
             if not claimed:
                 break
             outcomes = pool.map(lambda notice: _deliver(desk, notice), claimed)
@@ -116,7 +116,7 @@ def deliver_due(desk: Desk, rounds: int = 1000) -> tuple[int, int]:
 
 def _deliver(desk: Desk, notice: Claimed) -> Outcome:
     outcome = notify.send(notice, now=desk.clock(), settings=desk.settings)
-    database.transact(desk.engine, lambda session: alerts.settle(session, notice, outcome, desk.clock()))
+    database.transact(desk.engine, lambda session: outbox.settle(session, notice, outcome, desk.clock()))
     if not outcome.delivered:
         log.warning("notice %s to receiver %s: %s", notice.id, notice.receiver_id, outcome.error)
     return outcome

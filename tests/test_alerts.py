@@ -9,8 +9,8 @@ import pytest
 from conftest import NOW, SHANGHAI, TODAY, entry
 from sqlalchemy import text
 
-from reserve import alerts, catalogue, consumption, coverage, database, ledger, levels, policy
-from reserve.alerts import Change, NewReceiver, Outcome, decide
+from reserve import alerts, catalogue, consumption, coverage, database, ledger, levels, outbox, policy
+from reserve.alerts import Change, NewReceiver, decide
 from reserve.assessment import Assessment
 from reserve.consumption import Report
 from reserve.errors import Unknown, UnknownLocation
@@ -18,6 +18,7 @@ from reserve.explain import Sentence
 from reserve.ledger import IssueLine, ReceiptLine
 from reserve.levels import Facts, Verdict
 from reserve.model import Level, PolicyKind, Purpose
+from reserve.outbox import Outcome
 from reserve.policy import NewPolicy
 
 W1 = "371400-W1"
@@ -394,11 +395,11 @@ ME = "one"
 
 
 def claim(engine, now=NOW, token=ME, limit=8):
-    return database.transact(engine, lambda session: alerts.claim(session, now=now, token=token, limit=limit))
+    return database.transact(engine, lambda session: outbox.claim(session, now=now, token=token, limit=limit))
 
 
 def settle(engine, notice, outcome, now=NOW):
-    database.transact(engine, lambda session: alerts.settle(session, notice, outcome, now))
+    database.transact(engine, lambda session: outbox.settle(session, notice, outcome, now))
 
 
 def state(engine):

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from api import notify
 from api.settings import Settings
 from api.worker import ClockGuard, Worker, assess_due, beat
-from reserve import alerts, database
+from reserve import database, outbox
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
@@ -219,7 +219,7 @@ def test_p07_a_worker_that_died_while_sending_is_followed_by_a_repeat_with_the_s
     served.client().post("/v1/issues", json=issue(750))
     assess_due(served.desk)
     with database.writing(served.engine) as session:
-        (claimed,) = alerts.claim(session, now=served.clock(), token="of-the-dead")
+        (claimed,) = outbox.claim(session, now=served.clock(), token="of-the-dead")
     notify.send(claimed, now=served.clock(), settings=served.settings)  # sent, and then killed before settling
     assert beat(served.desk).delivered == 0, "the lease still stands"
     served.clock.pass_by(seconds=61)
