@@ -81,11 +81,16 @@ def from_environment() -> FastAPI:
 def _page_reader(request: Request) -> None:
     """Pages are for this machine until somebody opens them: people sign in from a later version on."""
     setting = request.app.state.desk.settings.pages
-    if setting == "open" or (setting == "loopback" and _is_loopback(request.client.host if request.client else "")):
+    near = _is_loopback(request.client.host if request.client else "") and request.url.hostname in _LOCAL_NAMES
+    if setting == "open" or (setting == "loopback" and near):
         return
     raise Forbidden(
         "The pages are open to this machine only; the operator can open them by RESERVE_PAGES=open. The API takes keys."
     )
+
+
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+"""A page asked for under another name comes from a browser that was led here by somebody's DNS."""
 
 
 def _is_loopback(host: str) -> bool:

@@ -41,6 +41,8 @@ class DatabaseBoard:
         ]
 
     def coverage(self, scope: str) -> list[Fact] | None:
+        if "\0" in scope:
+            return None
         with database.reading(self._desk.engine) as session:
             if catalogue.place(session, scope) is None:
                 return None
@@ -49,6 +51,8 @@ class DatabaseBoard:
         return [_fact(row, items[row.item]) for row in rows]
 
     def explained(self, scope: str, item: str) -> Fact | None:
+        if "\0" in scope + item:
+            return None
         with database.reading(self._desk.engine) as session:
             place, article = catalogue.place(session, scope), catalogue.item(session, item)
             if place is None or article is None:
@@ -62,6 +66,8 @@ class DatabaseBoard:
         return {**row, **_names(article), "reason": told, "explanation": found.explanation}
 
     def projection(self, scope: str, item: str, days: int) -> Fact | None:
+        if "\0" in scope + item:
+            return None
         with database.reading(self._desk.engine) as session:
             place, article = catalogue.place(session, scope), catalogue.item(session, item)
             if place is None or article is None:

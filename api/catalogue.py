@@ -165,7 +165,7 @@ def post_policy(
     def work(recording: Recording) -> dict[str, Any]:
         scope = place_in_body(recording, Verb.MANAGE, body.scope, "/scope")
         before = _standing(recording, scope, body.effective_from) if dry_run else {}
-        made = policy.add(recording.session, recording.entry(), policy.NewPolicy(**body.model_dump()))
+        made = policy.add(recording.session, recording.entry(), policy.NewPolicy(**dict(body)))
         if dry_run:
             raise DryRun(_changes(before, _standing(recording, scope, body.effective_from)))
         items = {made.item_id: body.item} if made.item_id is not None else {}

@@ -6,6 +6,7 @@ Libraries are imported by the command that needs them: `reserve --help` must ans
 import json
 import os
 import sys
+import traceback
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,10 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:  # noqa: BLE001 - whatever is left is ours to mend: all of it is shown, the exit code says so
+        traceback.print_exc()
+        _say("This is a fault of ours, nothing was recorded. Please report the lines above.")
+        sys.exit(70)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------

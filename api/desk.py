@@ -77,6 +77,10 @@ class Desk:
         The key is checked before the write gate is asked for, so that nobody without one can make writers wait, and
         again inside the transaction: a key that lost its rights must not read an old answer.
         """
+        unknown = set(request.query_params) - {"dry_run"}
+        if unknown:
+            detail = f"{min(unknown)[:40]} is no parameter of a recording; nothing was recorded."
+            raise Invalid(detail, code="unknown_parameter")
         secret = bearer(request)
         with database.reading(self.engine) as session:
             access.authenticate(session, secret, now=self.clock(), zone=self.zone)
@@ -192,11 +196,16 @@ def read_cursor(text: str | None, kinds: tuple[type, ...]) -> list[Any] | None:
         return None
     try:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error, UnicodeDecodeError):
+    except (ValueError, binascii.Error, UnicodeDecodeError, RecursionError):
         found = None
-    if not isinstance(found, list) or [type(v) for v in found] != list(kinds):
+    if not isinstance(found, list) or [type(v) for v in found] != list(kinds) or not all(map(_storable, found)):
         raise Invalid("This cursor is not one of ours; use next_cursor as it was answered.", code="bad_cursor")
     return found
+
+
+def _storable(value: object) -> bool:
+    """What a database takes: no number beyond 64 bits, no NUL."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else "\0" not in str(value)
 
 
 def unchanged(request: Request, etag: str) -> Response | None:

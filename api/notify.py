@@ -1,4 +1,4 @@
-"""Everything that leaves: alerts to receivers over HTTP. The only httpx in the product; never inside a transaction.
+"""Everything that leaves: alerts to receivers over HTTP, never inside a transaction.
 
 A webhook is a JSON body signed by the Standard Webhooks scheme: `webhook-id` (the notice id, the same in every repeat:
 drop what you have seen), `webhook-timestamp`, and `webhook-signature: v1,<base64 HMAC-SHA256 of id.timestamp.body>`.
@@ -12,10 +12,9 @@ import ipaddress
 import json
 import logging
 import socket
-import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from api.settings import Settings, allowed_networks
 from reserve.alerts import ReceiverRow
@@ -23,8 +22,6 @@ from reserve.outbox import Claimed, Outcome
 
 log = logging.getLogger("reserve.notify")
 
-ANSWER_MAX = 64 << 10
-_FINAL_EXCEPT = {408, 425, 429}
 _TRANSLATED = tuple(ipaddress.ip_network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -34,7 +31,7 @@ class AddressRefused(ValueError):  # noqa: N818 - a refusal is an answer
     """A receiver's address that we will not call, with the reason."""
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
     """An address that may be called, and where it was found to be: we connect there and nowhere else."""
 
     url: SplitResult
@@ -134,7 +131,7 @@ def _secret_bytes(secret: str) -> bytes:
 
 
 def _post(url: str, secret: str | None, notice_id: str, body: bytes, *, now: datetime, settings: Settings) -> Outcome:
-    import httpx
+    from api import calling
 
     timestamp = int(now.timestamp())
     headers = {
@@ -147,62 +144,17 @@ def _post(url: str, secret: str | None, notice_id: str, body: bytes, *, now: dat
         headers["webhook-signature"] = signature(secret, notice_id, timestamp, body)
     try:
         judged = judge_address(url, settings)
-        return _call(judged, body, headers, settings.receiver_timeout_seconds)
+        return calling.call(judged, body, headers, settings.receiver_timeout_seconds)
     except AddressRefused as refused:
         return Outcome(delivered=False, error=str(refused))
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+    except (*calling.FAILURES, OSError, ValueError) as error:
         return Outcome(delivered=False, error=f"{type(error).__name__}: {error}"[:300])
-
-
-def _call(judged: _Judged, body: bytes, headers: dict[str, str], seconds: float) -> Outcome:
-    """POST to the judged address itself, with the name for TLS and Host; no redirects, no proxy, a bounded answer."""
-    import httpx
-
-    deadline = time.monotonic() + seconds
-    for address in judged.addresses[:-1]:
-        try:
-            return _call_at(address, judged, body, headers, deadline)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            continue  # the next address of the name may live
-    return _call_at(judged.addresses[-1], judged, body, headers, deadline)
-
-
-def _call_at(address: str, judged: _Judged, body: bytes, headers: dict[str, str], deadline: float) -> Outcome:
-    import httpx
-
-    seconds = max(0.1, deadline - time.monotonic())
-    literal = f"[{address}]" if ":" in address else address
-    target = urlunsplit(judged.url._replace(netloc=f"{literal}:{judged.port}", fragment=""))
-    host = judged.host if judged.url.port is None else f"{judged.host}:{judged.port}"
-    with (
-        # connecting, sending and waiting each get their share, so that all of it stays within the limit
-        httpx.Client(trust_env=False, follow_redirects=False, timeout=seconds / 3) as client,
-        client.stream(
-            "POST", target, content=body, headers={**headers, "Host": host}, extensions={"sni_hostname": judged.host}
-        ) as response,
-    ):
-        size = 0
-        for chunk in response.iter_raw():
-            size += len(chunk)
-            if size > ANSWER_MAX:
-                break
-            if time.monotonic() > deadline:
-                return Outcome(delivered=False, error="no whole answer in time")
-        return _outcome(response.status_code, response.headers.get("retry-after"))
-
-
-def _outcome(status: int, retry_after: str | None) -> Outcome:
-    if 200 <= status < 300:
-        return Outcome(delivered=True)
-    pause = timedelta(seconds=min(int(retry_after), 3600)) if retry_after and retry_after.isdigit() else None
-    final = 400 <= status < 500 and status not in _FINAL_EXCEPT
-    return Outcome(delivered=False, error=f"the receiver answered {status}", final=final, retry_after=pause)
 
 
 # -- where we may call ------------------------------------------------------------------------------------------------
 
 
-def judge_address(url: str, settings: Settings) -> _Judged:
+def judge_address(url: str, settings: Settings) -> Judged:
     """Where a receiver's address leads, if we may go there: public https, or what the operator allowed.
 
     Raises
@@ -222,14 +174,14 @@ def judge_address(url: str, settings: Settings) -> _Judged:
     hosts, networks = allowed_networks(settings)
     inside = host in hosts or all(any(a in n for n in networks if n.version == a.version) for a in addresses)
     if inside:
-        return _Judged(parts, host, port, tuple(str(a) for a in addresses))
+        return Judged(parts, host, port, tuple(str(a) for a in addresses))
     if parts.scheme != "https" or port != 443:
         raise AddressRefused("A public receiver is called by https on port 443 only; ask the operator to allow others.")
     if not all(_is_public(a) for a in addresses):
         raise AddressRefused(
             "This address lies inside a private network. The operator can allow it by RESERVE_RECEIVER_ALLOW."
         )
-    return _Judged(parts, host, port, tuple(str(a) for a in addresses))
+    return Judged(parts, host, port, tuple(str(a) for a in addresses))
 
 
 def _resolve(host: str, port: int) -> list[Address]:

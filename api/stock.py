@@ -42,7 +42,7 @@ from reserve import access, catalogue, consumption, ledger, stock
 from reserve.access import Verb
 from reserve.entry import day_bounds
 from reserve.errors import Invalid, Unknown
-from reserve.model import Purpose
+from reserve.model import DocumentKind, Purpose
 from reserve.posting import Posted, Recorded
 
 router = APIRouter(prefix="/v1")
@@ -215,10 +215,11 @@ def _require_reach(recording: Recording, movement_id: int) -> None:
         if recording.actor.place.parent_id is not None:
             raise access.forbidden()
         raise Unknown(f"There is no movement {movement_id}.", code="unknown_movement")
+    verb = Verb.MANAGE if found[0].kind == DocumentKind.ADJUSTMENT else Verb.RECORD
     for code in (found[0].source, found[0].target):
         place = catalogue.place(recording.session, code)
         if place is not None and place.inside:
-            access.require(recording.actor, Verb.RECORD, place)
+            access.require(recording.actor, verb, place)
 
 
 @router.post("/consumption", status_code=201, openapi_extra=body_of(ConsumptionRows), tags=["recording"])
@@ -385,12 +386,14 @@ def aware(value: datetime | None) -> datetime | None:
 
 
 def _moment_of(text: str) -> datetime:
+    refused = Invalid("This cursor is not one of ours; use next_cursor as it was answered.", code="bad_cursor")
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(
-            "This cursor is not one of ours; use next_cursor as it was answered.", code="bad_cursor"
-        ) from None
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refused from None
+    raise refused
 
 
 def _item_id(session: Session, code: str | None) -> int | None:

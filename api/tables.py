@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from api.coverage import row_of
 from api.desk import Desk, moment
+from api.stock import past_day
 from reserve import alerts, assessment, catalogue, coverage, database, stock
 from reserve.catalogue import Place
 from reserve.coverage import TableQuestion
@@ -43,7 +44,7 @@ def coverage_rows(desk: Desk, scope: str | None, item: str | None, as_of: date |
             kept = coverage.stored(session, TableQuestion(scope=place.code, item=item), now)
             rows = [json.loads(row.text("zh")) | {"reason_en": row.reason_en} for row in kept]
         else:
-            at = coverage.when(as_of, now=now, zone=desk.zone)
+            at = coverage.when(past_day(as_of, now.astimezone(desk.zone).date()), now=now, zone=desk.zone)
             world = coverage.board(session, at)
             wanted = [i for i in items.values() if item in {None, i.code}]
             found = [assessment.assess(case) for i in wanted for case in coverage.read(session, world, i, [place], at)]
@@ -107,7 +108,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["level"],
         row["item"],
         f"{row['usable']:,}",
-        "-" if peak is None else f"{peak:,.1f}",
+        "-" if peak is None else f"{ceil(peak * 10 - 1e-9) / 10:,.1f}",
         "-" if days is None else f"{floor(days * 10 + 1e-9) / 10:.1f}",
         "-" if row["required_days"] is None else str(row["required_days"]),
         row["falls_below_on"] or "-",

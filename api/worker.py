@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from reserve.outbox import Claimed, Outcome
 log = logging.getLogger("reserve.worker")
 
 ITEMS_A_BEAT = 200
+SENDINGS = 8
 JUMP_FORWARD = timedelta(hours=1)
 JUMP_BACK = timedelta(minutes=5)
 
@@ -64,8 +65,11 @@ def assess_due(desk: Desk, name: str = "worker", progress: Progress | None = Non
     for n, item_id in enumerate(queue, start=1):
         try:
             done = database.transact(desk.engine, _assess(items[item_id], desk, everywhere=item_id in old))
-        except (ArithmeticError, LookupError, TypeError, ValueError):
-            # a bug in one item's figures must not hide the others; its row stays stale and is tried again
+        except Refusal:
+            raise
+        except (
+            Exception
+        ):  # a bug in one item's figures must not hide the others; its row stays stale and is tried again
             log.exception("item %s could not be assessed", items[item_id].code)
             continue
         rows, raised = rows + done[0], raised + done[1]
@@ -100,17 +104,18 @@ def deliver_due(desk: Desk, rounds: int = 1000) -> tuple[int, int]:
     One sending a receiver at a time, eight at once in all; ends when nothing more is due.
     """
     delivered = failed = 0
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="notify") as pool:
+    running: set[Future[Outcome]] = set()
+    with ThreadPoolExecutor(max_workers=SENDINGS, thread_name_prefix="notify") as pool:
         for _ in range(rounds):
-            now = desk.clock()
-            token = uuid.uuid4().hex
-            claimed = database.transact(desk.engine, partial(outbox.claim, now=now, token=token))
-            if not claimed:
+            if free := SENDINGS - len(running):
+                now, token = desk.clock(), uuid.uuid4().hex
+                claimed = database.transact(desk.engine, partial(outbox.claim, now=now, token=token, limit=free))
+                running |= {pool.submit(_deliver, desk, notice) for notice in claimed}
+            if not running:
                 break
-            outcomes = pool.map(lambda notice: _deliver(desk, notice), claimed)
-            for outcome in outcomes:
-                delivered += outcome.delivered
-                failed += not outcome.delivered
+            done, running = wait(running, timeout=desk.settings.beat_seconds, return_when=FIRST_COMPLETED)
+            delivered += sum(future.result().delivered for future in done)
+            failed += sum(not future.result().delivered for future in done)
     return delivered, failed
 
 

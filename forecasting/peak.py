@@ -254,7 +254,7 @@ day_quantile[:p], mean_upper[:p], mean or norm.
         return Method("max", 1, None)
     if name in _PLAIN and not argument:
         return Method(_PLAIN[name], width, None)
-    if name in _WITH_PROBABILITY and re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*|", argument):
+    if name in _WITH_PROBABILITY and re.fullmatch(r"0?\.(?=[0-9]*[1-9])[0-9]{1,6}|", argument):
         statistic, usual = _WITH_PROBABILITY[name]
         return Method(statistic, width, Fraction(argument or usual))
     raise ValueError(
@@ -482,7 +482,7 @@ def _lower_bound(daily: _Daily, width: int) -> Fraction:
 
 def _closed(history: History) -> list[bool]:
     """Locations that were active in the look-back and no longer are."""
-    closed: list[bool] = (history.active.any(axis=1) & ~history.active[:, -1]).tolist()
+    closed: list[bool] = (~history.active[:, -1]).tolist()
     return closed
 
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from reserve import catalogue
 from reserve.catalogue import PLACE, Place
-from reserve.errors import Forbidden, Unauthenticated, Unknown
+from reserve.errors import Forbidden, Invalid, Unauthenticated, Unknown
 from reserve.model import Key, Role, table
 
 KEY = table(Key)
@@ -124,6 +124,8 @@ def create_key(
 ) -> NewKey:
     """Make a key: 8 public characters and 43 random ones, of which the database keeps only the hash."""
     place = catalogue.require_place(session, location)
+    if not name.strip() or len(name) > 100 or not name.isprintable():
+        raise Invalid("A key's name has 1 to 100 printable characters; it is written into every document.")
     prefix = secrets.token_hex(4)
     secret = f"rsv_{prefix}_{secrets.token_urlsafe(32)}"
     key_id = (

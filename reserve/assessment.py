@@ -102,6 +102,11 @@ class _Found(NamedTuple):
         return self.case.as_of - timedelta(days=self.look_back)
 
     @property
+    def can_tell(self) -> bool:
+        """Whether anything says how much is required: a policy in days does not while the peak is unknown."""
+        return not self.judged or any(j.rate is not None or j.policy.quantity is not None for j in self.judged)
+
+    @property
     def binding(self) -> PolicyRow | None:
         return None if self.bound.place is None else self.judged[self.bound.place].policy
 
@@ -157,9 +162,13 @@ def _find(case: Situation) -> _Found:
             peaks[key] = _peak(case.history, *key)
     judged = [_judge(r, held, peaks[case.method or r.method, r.look_back_days]) for r in case.policies]
     peak = peaks[method, look_back]
-    required_days = ruling.required_days if ruling else None
+    # where no policy counts in days at the peak, the row shows the days and the date of the one that asks for most
+    asking = max((j for j in judged if j.facts is not None), key=lambda j: j.required, default=None)
+    required_days = ruling.required_days if ruling else asking.policy.required_days if asking else None
     cover = None if peak.peak is None else depletion.cover(held.dated, peak.peak, required_days or 0)
-    falls_below_on, runs_out_on = _dates(case.as_of, cover, has_rule=required_days is not None)
+    falls_below_on, runs_out_on = _dates(case.as_of, cover, has_rule=ruling is not None)
+    if ruling is None and asking is not None and asking.facts is not None:
+        falls_below_on = _day(case.as_of, asking.facts.falls_below_day)
     return _Found(
         case=case,
         held=held,
@@ -204,8 +213,8 @@ def _row(found: _Found, told: explain.Told) -> Json:
         },
         "days_of_coverage": None if cover is None else _floored(cover.days),
         "required_days": found.required_days,
-        "required": found.bound.required,
-        "shortfall": found.bound.shortfall,
+        "required": found.bound.required if found.can_tell else None,
+        "shortfall": found.bound.shortfall if found.can_tell else None,
         "wasted_by_expiry": 0 if cover is None else cover.wasted_units,
         "days_with_contract": None,
         "days_with_capacity": None,

@@ -117,6 +117,9 @@ def _codes(
         elif place.consumption_source == ConsumptionSource.ISSUES:
             detail = f"The use of {row.location} is read from its issues; set its consumption_source to reports first."
             faults.append(Fault(f"/rows/{n}/location", "consumption_from_issues", detail))
+        elif place.consumption_source == ConsumptionSource.NONE:
+            detail = f"{row.location} is set to use nothing, its reports would not count."
+            faults.append(Fault(f"/rows/{n}/location", "consumption_not_counted", detail))
         if row.item not in items:
             faults.append(
                 Fault(f"/rows/{n}/item", UnknownItem.code, f"There is no item {row.item}; see GET /v1/items.")

@@ -222,7 +222,7 @@ def transact(engine: Engine, work: Callable[[Session], T]) -> T:
                 return work(session)
         except DBAPIError as error:
             state = _sqlstate(error)
-            if attempt == RETRIES - 1 and state in {"40001", "40P01"}:
+            if attempt == RETRIES - 1 and state in _LOST_RACE:
                 raise Busy("Too many entries meet at once; send the same request again in a second.") from error
             if attempt == RETRIES - 1 or state not in _LOST_RACE:
                 raise

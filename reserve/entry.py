@@ -25,6 +25,11 @@ class Entry:
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
 
+    @property
+    def day_start(self) -> datetime:
+        """The first moment of today."""
+        return day_bounds(self.today, self.zone)[0]
+
     def day_of(self, moment: datetime) -> date:
         return moment.astimezone(self.zone).date()
 

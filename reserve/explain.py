@@ -155,7 +155,12 @@ def _why_unknown(told: Told) -> Sentence:
             f"没有足够的消耗上报，峰值未知：{who_zh or '无人上报'}。",
             f"Too little use has been reported to know the peak: {who_en or 'nobody reports'}.",
         )
-    bound = f"{down(told.days)}" if told.days is not None else "-"
+    if told.days is None:
+        return Sentence(
+            f"消耗上报不全（{who_zh}），已上报的全部为 0，无法判断。",
+            f"Use is not fully reported ({who_en}) and all that was is 0: this cannot be judged.",
+        )
+    bound = down(told.days)
     return Sentence(
         f"消耗上报不全({who_zh})，{bound} 天只是上限，不能算达标。",
         f"Use is not fully reported ({who_en}); {bound} days is only an upper bound and cannot count as enough.",
@@ -255,6 +260,13 @@ def _days_line(told: Told) -> Sentence:
 
 
 def _policy_line(policy: PolicyTold) -> Sentence:
+    if policy.required_days is not None and policy.rate is None:
+        return Sentence(
+            f"标准 {policy.code}\uff1a应储 {policy.required_days} 天\uff0c峰值未知\uff0c无法折算数量"
+            f"\uff1a“{policy.source_text}”",
+            f"Policy {policy.code}: {policy.required_days} days; how many units cannot be told while the peak is "
+            f"unknown: “{policy.source_text}”",
+        )
     if policy.required_days is None or policy.rate is None:
         work = units(policy.required)
     else:

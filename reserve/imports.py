@@ -28,6 +28,12 @@ from reserve.sheets import Faults, Row, Sheet, read
 
 __all__ = ["COLUMNS", "KINDS", "Imported", "SheetKind", "SheetRefused", "import_sheet"]
 
+AS_RECORDED = "as the imported book has it"
+"""Why another lot than the first to expire went out, where a sheet names it and does not say."""
+
+DOCUMENT_ACTOR = "import-document"
+"""Under this name the replay table keeps which documents of sheets were recorded."""
+
 ACTOR = "import"
 """Under this name the replay table keeps which sheets of movements were recorded."""
 
@@ -418,16 +424,42 @@ def _record(session: Session, entry: Entry, sheet: Sheet, progress: Progress) ->
     refused: set[tuple[str, str]] = set()
     done = 0
     for sheaf, lines in _sheaves(sheet):
+        key = _document_digest(sheaf, lines)
+        if _refuse_known(session, key, lines, entry, sheet.faults):
+            continue
         number = _judge(session, entry, sheaf, lines, refused, sheet.faults)
         if number is None:
             for line in lines:
                 _judge(session, entry, sheaf, [line], refused, sheet.faults)
         else:
             documents.append(number)
+            replay.finish(
+                session, actor=DOCUMENT_ACTOR, key=key, answer=replay.Answer(201, json.dumps({"document": number}))
+            )
         done += len(lines)
         progress(done, len(sheet.rows))
     sheet.faults.refuse()
     return documents
+
+
+def _refuse_known(session: Session, key: str, lines: Sequence[_Line], entry: Entry, faults: Faults) -> bool:
+    """A book that has grown since it was imported begins with what is recorded: those documents never double."""
+    before = replay.begin(session, actor=DOCUMENT_ACTOR, key=key, request_digest=key, now=entry.now)
+    if before is None:
+        return False
+    rows = ", ".join(str(line.row.number) for line in lines[:5]) + (", ..." if len(lines) > 5 else "")
+    number = json.loads(before.body)["document"]
+    detail = f"This is in the books as {number}: take out row {rows}, or, if the same came twice, give it a reference."
+    faults.add(lines[0].row.number, None, "already_imported", detail)
+    return True
+
+
+def _document_digest(sheaf: _Sheaf, lines: Sequence[_Line]) -> str:
+    """The same for the same document, wherever its rows stand in whichever sheet."""
+    told = sorted(
+        json.dumps([line.item, line.lot_number, str(line.expires_on), line.quantity, line.reason]) for line in lines
+    )
+    return hashlib.sha256(json.dumps([[str(part) for part in sheaf], told]).encode()).hexdigest()
 
 
 def _judge(
@@ -449,6 +481,11 @@ def _judge(
         if refusal.code == "quantity_too_large":
             faults.refuse()  # the database may have said so, and takes nothing more in this transaction
         return None
+
+
+def _issue_line(line: _Line) -> ledger.IssueLine:
+    reason = line.reason or (AS_RECORDED if line.lot_number is not None else None)
+    return ledger.IssueLine(line.item, line.quantity, line.lot_number, reason)
 
 
 def _sheaves(sheet: Sheet) -> Iterator[tuple[_Sheaf, list[_Line]]]:
@@ -498,7 +535,7 @@ def _post(session: Session, entry: Entry, sheaf: _Sheaf, lines: Sequence[_Line])
             session,
             entry,
             location=sheaf.location,
-            lines=[ledger.IssueLine(line.item, line.quantity, line.lot_number, line.reason) for line in lines],
+            lines=[_issue_line(line) for line in lines],
             purpose=sheaf.purpose or Purpose.USE,
             recipient=sheaf.recipient,
         ).document

@@ -19,6 +19,7 @@ from reserve.errors import (
     AlreadyReversed,
     Fault,
     Invalid,
+    LotConflict,
     LotExpired,
     NotReversible,
     Unknown,
@@ -66,7 +67,7 @@ def receive(
         for n, (line, item) in enumerate(zip(lines, items, strict=True))
     ]
     _refuse_undated_or_expired(wanted, items, entry.day_of(occurred_at))
-    found = lots.find_or_make(session, wanted)
+    found = lots.find_or_make(session, wanted, today=entry.day_start)
     moves = [
         Move(item, found[item.id, line.lot_number], outside, place, quantity, unit_cost=line.unit_cost)
         for line, item, quantity in zip(lines, items, quantities, strict=True)
@@ -122,7 +123,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
     ]
     if faults:
         raise Invalid(faults[0].detail, code="unknown_reason", faults=faults)
-    found = _adjusted_lots(session, lines, items)
+    found = _adjusted_lots(session, entry, lines, items)
     shelf = lock_lots(session, place, found.values())
     occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
     refuse_losses(lines, items, found, shelf, entry)
@@ -276,12 +277,17 @@ def _refuse_undated_or_expired(wanted: Iterable[WantedLot], items: Sequence[Item
 
 
 def _adjusted_lots(
-    session: Session, lines: Sequence[AdjustmentLine], items: Sequence[ItemRow]
+    session: Session, entry: Entry, lines: Sequence[AdjustmentLine], items: Sequence[ItemRow]
 ) -> dict[tuple[int, str], LotRow]:
     known = lots.by_number(session, [(i.id, line.lot_number) for line, i in zip(lines, items, strict=True)])
     new, faults = [], []
     for n, (line, item) in enumerate(zip(lines, items, strict=True)):
-        if (item.id, line.lot_number) in known:
+        there = known.get((item.id, line.lot_number))
+        if there is not None:
+            if line.expires_on not in {None, there.expires_on}:
+                expiry = there.expires_on or "none"
+                detail = f"Lot {line.lot_number} is known with expiry {expiry}: read the label again."
+                raise LotConflict(detail, faults=[Fault(f"/lines/{n}/expires_on", LotConflict.code, detail)])
             continue
         if line.quantity > 0:
             new.append(WantedLot(item.id, line.lot_number, None, line.expires_on, f"/lines/{n}"))
@@ -297,7 +303,7 @@ def _adjusted_lots(
             faults.append(Fault(f"/lines/{n}/lot_number", UnknownLot.code, detail))
     if faults:
         raise UnknownLot(faults[0].detail, faults=faults)
-    return known | lots.find_or_make(session, new) if new else known
+    return known | lots.find_or_make(session, new, today=entry.day_start) if new else known
 
 
 _MOVEMENT_BY_ID = (

@@ -76,16 +76,12 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def remember(previous: Level | None, facts: Facts) -> Level:
-    """The alert's level (6.2): worse at once, better only past a margin, to and from unknown without memory."""
-    now = judge(facts).level
-    if previous is None or Level.UNKNOWN in {previous, now} or SEVERITY[now] >= SEVERITY[previous]:
-        return now
-    eased = judge(_past_the_margin(facts)).level
-    return eased if SEVERITY.get(eased, 0) < SEVERITY[previous] else previous
+    """The alert's level (6.2) of a row with one policy: see `remember_all`."""
+    return remember_all(previous, judge(facts).level, [facts])
 
 
 def remember_all(previous: Level | None, level: Level, facts: Iterable[Facts]) -> Level:
-    """`remember` over the policies of one row: eases when every one of them has eased."""
+    """Worse at once, better only past a margin, to and from unknown without memory; eases when every policy has."""
     if previous is None or Level.UNKNOWN in {previous, level} or SEVERITY[level] >= SEVERITY[previous]:
         return level
     eased = max([SEVERITY[level], *(SEVERITY.get(judge(_past_the_margin(f)).level, 0) for f in facts)])
@@ -98,6 +94,8 @@ def _by_days(facts: Facts) -> Verdict:
     days, required = facts.days, facts.required_days
     if days is None or required is None:
         if not facts.peak_known:
+            return Verdict(Level.UNKNOWN, "consumption_unknown")
+        if days is None and not facts.known:
             return Verdict(Level.UNKNOWN, "consumption_unknown")
         return Verdict(Level.UNKNOWN, "no_consumption" if days is None else "no_policy")
     if facts.usable == 0:

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, literal, select, tuple_, update
+from sqlalchemy import and_, bindparam, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from reserve.errors import Conflict, Fault, LotConflict, UnknownLot
-from reserve.model import Balance, CoverageDue, Hold, Lot, Movement, table
+from reserve.model import Balance, CoverageDue, Document, Hold, Lot, Movement, table
 
-LOT, HOLD, MOVEMENT = (table(model) for model in (Lot, Hold, Movement))
+LOT, HOLD, MOVEMENT, DOCUMENT = (table(model) for model in (Lot, Hold, Movement, Document))
 _BALANCE, _DUE = table(Balance), table(CoverageDue)
 
 
@@ -54,12 +54,19 @@ _FOR_SHARE = (
 )
 _HELD = select(HOLD.c.lot_id).where(HOLD.c.lifted_at.is_(None), HOLD.c.lot_id.in_(bindparam("ids", expanding=True)))
 _undo = aliased(MOVEMENT, name="undo")
-_STANDING = (  # a movement of the lot that is neither a reversal nor reversed
+_STANDING = (  # a movement of the lot that was told before today, or that is neither a reversal nor reversed
     select(MOVEMENT.c.id)
+    .join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id)
     .where(
         MOVEMENT.c.lot_id == bindparam("lot"),
-        MOVEMENT.c.reverses.is_(None),
-        ~select(_undo.c.id).where(_undo.c.reverses == MOVEMENT.c.id).exists(),
+        or_(
+            DOCUMENT.c.recorded_at < bindparam("today"),
+            MOVEMENT.c.occurred_at < bindparam("today"),
+            and_(
+                MOVEMENT.c.reverses.is_(None),
+                ~select(_undo.c.id).where(_undo.c.reverses == MOVEMENT.c.id).exists(),
+            ),
+        ),
     )
     .limit(1)
 )
@@ -78,19 +85,20 @@ def by_number(session: Session, numbers: Iterable[tuple[int, str]]) -> dict[tupl
     return {(row.item_id, row.lot_number): row for row in rows}
 
 
-def find_or_make(session: Session, wanted: Iterable[WantedLot]) -> dict[tuple[int, str], LotRow]:
+def find_or_make(session: Session, wanted: Iterable[WantedLot], *, today: datetime) -> dict[tuple[int, str], LotRow]:
     """The lots named, made where they are new.
 
     Raises
     ------
     LotConflict
-        a lot that is known, or named twice here, with another expiry: one of the two labels was misread. A lot whose
-        every movement has been reversed takes the new dates: that is how a misread label is put right.
+        a lot that is known, or named twice here, with another expiry: one of the two labels was misread. A lot that
+        came in `today` (its first moment) and whose every movement has been reversed takes the new dates: that is how
+        a misread label is put right. Later it is not: figures of past days rest on the old date.
     """
     wanted = list(wanted)
     _refuse_conflicts(wanted, {})
     known = by_number(session, ((lot.item_id, lot.lot_number) for lot in wanted))
-    known |= _redate(session, wanted, known)
+    known |= _redate(session, wanted, known, today)
     _refuse_conflicts(wanted, known)
     new = {(w.item_id, w.lot_number): w for w in wanted if (w.item_id, w.lot_number) not in known}
     if new:
@@ -106,7 +114,7 @@ def find_or_make(session: Session, wanted: Iterable[WantedLot]) -> dict[tuple[in
 
 
 def _redate(
-    session: Session, wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow]
+    session: Session, wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow], today: datetime
 ) -> dict[tuple[int, str], LotRow]:
     """Give lots that nothing stands of any more the dates they are now received with."""
     changed = {}
@@ -115,7 +123,7 @@ def _redate(
         if there is None or there.expires_on == lot.expires_on:
             continue
         share(session, [there.id])
-        if session.connection().execute(_STANDING, {"lot": there.id}).first() is None:
+        if session.connection().execute(_STANDING, {"lot": there.id, "today": today}).first() is None:
             made, ends = lot.manufactured_on, lot.expires_on
             session.connection().execute(
                 update(LOT).where(LOT.c.id == there.id).values(manufactured_on=made, expires_on=ends)

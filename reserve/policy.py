@@ -95,6 +95,7 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
             code="policy_exists",
         )
     _refuse_rewriting(session, entry, new)
+    _refuse_another(session, new, scope, item)
     values = {k: v for k, v in new._asdict().items() if k not in {"scope", "item", "norm"}}
     norm = None if new.norm is None else int(new.norm * 1000)
     session.connection().execute(
@@ -116,12 +117,22 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
 
 def _refuse_rewriting(session: Session, entry: Entry, new: NewPolicy) -> None:
     """A new version begins today or later: what last month's figures rested on is never changed."""
-    earlier = select(POLICY.c.id).where(POLICY.c.code == new.code)
+    earlier = select(POLICY.c.id).where(POLICY.c.code == new.code, POLICY.c.effective_from != new.effective_from)
     if new.effective_from < entry.today and session.connection().execute(earlier).first() is not None:
         detail = f"Policy {new.code} is in force already; a new version begins on {entry.today} or later."
         raise Invalid(
             detail, code="policy_in_the_past", faults=[Fault("/effective_from", "policy_in_the_past", detail)]
         )
+
+
+def _refuse_another(session: Session, new: NewPolicy, scope: Place, item: ItemRow | None) -> None:
+    """A code is one policy: a version of it speaks of the same thing in the same scope, or it would end another's."""
+    same = (scope.id, item and item.id, new.category)
+    standing = select(POLICY.c.scope_id, POLICY.c.item_id, POLICY.c.category).where(POLICY.c.code == new.code).limit(1)
+    found = session.connection().execute(standing).first()
+    if found is not None and tuple(found) != same:
+        detail = f"There is already a policy {new.code} of another scope or item; choose another code."
+        raise AlreadyThere(detail, code="policy_exists")
 
 
 def versions(session: Session, known_at: datetime | None = None) -> list[PolicyRow]:
@@ -139,8 +150,17 @@ def in_force(session: Session, day: date, known_at: datetime | None = None) -> l
 
 
 def applying(policies: Iterable[PolicyRow], item: ItemRow, scope: Place, places: dict[int, Place]) -> list[PolicyRow]:
-    """Those that speak of this item in this scope: declared here or above (a rule for the city is a measure below)."""
-    return [p for p in policies if p.speaks_of(item) and places[p.scope_id].holds(scope)]
+    """Those that speak of this item in this scope: declared here, or days at the peak declared above.
+
+    A rule in days for the city is a measure for a county too, since the peak shrinks with the scope; a quantity or a
+    number of persons of the city is not.
+    """
+    return [
+        p
+        for p in policies
+        if p.speaks_of(item)
+        and (p.scope_id == scope.id or (p.kind == PolicyKind.DAYS and places[p.scope_id].holds(scope)))
+    ]
 
 
 _BOUNDS = {

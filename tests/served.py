@@ -42,7 +42,13 @@ class Served:
         headers = {"Accept-Language": language}
         if role is not None:
             headers["Authorization"] = f"Bearer {self.key(role, location)}"
-        return TestClient(self.app, headers=headers, raise_server_exceptions=False, client=("127.0.0.1", 50000))
+        return TestClient(
+            self.app,
+            headers=headers,
+            raise_server_exceptions=False,
+            client=("127.0.0.1", 50000),
+            base_url="http://127.0.0.1",
+        )
 
     def key(self, role: str, location: str = "371400", expires_on: date | None = None) -> str:
         made = database.transact(

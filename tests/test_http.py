@@ -1,5 +1,6 @@
 """The contract over HTTP: what is recorded, what is refused and in which words, who may do what."""
 
+import base64
 import csv
 import io
 import json
@@ -637,3 +638,115 @@ def test_a_policy_can_be_tried_before_it_is_made(served: Served) -> None:
     assert change["after"]["shortfall"] == 200
     assert digest(served.engine) == before
     assert client.get("/v1/policies").json()["items"] == []
+
+
+RULE = {
+    "code": "P30",
+    "category": "protective",
+    "scope": "371400",
+    "kind": "days",
+    "required_days": 30,
+    "effective_from": "2026-04-01",
+    "source_text": "不少于1个月",
+}
+
+
+def test_a_county_cannot_end_the_citys_rule_by_using_its_code(served: Served) -> None:
+    assert served.client().post("/v1/policies", json=RULE).status_code == 201
+    mine = RULE | {"scope": "371425", "required_days": 1, "effective_from": "2026-04-02"}
+    answer = served.client("manager", "371425").post("/v1/policies", json=mine)
+    assert (answer.status_code, answer.json()["code"]) == (409, "policy_exists")
+
+
+def test_a_policy_by_persons_keeps_its_norm_exactly(served: Served) -> None:
+    rule = RULE | {"kind": "persons", "persons": 250, "norm": 1.125}
+    answer = served.client().post("/v1/policies", json=rule)
+    assert (answer.status_code, answer.json()["norm"]) == (201, 1.125)
+    for norm in (1.12345, 0, -1, "1", True, 1e9):
+        refused = served.client().post("/v1/policies", json=rule | {"code": "Q", "norm": norm})
+        assert refused.status_code == 422
+
+
+def test_a_misspelt_parameter_records_nothing(served: Served) -> None:
+    answer = served.client().post("/v1/policies?dryrun=true", json=RULE)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert served.client().get("/v1/policies").json()["items"] == []
+
+
+def test_p14_a_clerk_does_not_undo_what_only_a_manager_may_do(served: Served) -> None:
+    manager, clerk = served.client("manager"), served.client("clerk")
+    manager.post("/v1/receipts", json=receipt())
+    line = {"item": "N95", "lot_number": "A", "quantity": -5, "reason": "lost"}
+    moved = manager.post("/v1/adjustments", json={"location": "371400-W1", "lines": [line]}).json()["movements"][0]
+    address = f"/v1/movements/{moved['id']}/reversal"
+    assert clerk.post(address, json={"reason": "x"}).status_code == 403
+    assert manager.post(address, json={"reason": "found again"}).status_code == 201
+
+
+def test_an_adjustment_refuses_another_expiry_too(served: Served) -> None:
+    client = served.client()
+    client.post("/v1/receipts", json=receipt())
+    line = {"item": "N95", "lot_number": "A", "quantity": 5, "reason": "found", "expires_on": "2030-01-31"}
+    answer = client.post("/v1/adjustments", json={"location": "371400-W1", "lines": [line]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "lot_conflict")
+
+
+def test_p06_a_lot_of_an_earlier_day_keeps_its_expiry(served: Served) -> None:
+    client = served.client()
+    moved = client.post("/v1/receipts", json=receipt(expires="2026-05-31")).json()["movements"][0]
+    served.clock.pass_by(days=1)
+    client.post(f"/v1/movements/{moved['id']}/reversal", json={"reason": "misread"})
+    assert client.post("/v1/receipts", json=receipt(expires="2028-05-31")).json()["code"] == "lot_conflict"
+
+
+def cursor(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+CRAFTED = {
+    "a moment without a zone": ("/v1/movements", ["2026-04-01T00:00:00", 1]),
+    "before the first year": ("/v1/movements", ["0001-01-01T00:00:00+14:00", 1]),
+    "beyond 64 bits": ("/v1/stock", [2**70, 1]),
+    "NUL": ("/v1/coverage", ["a\0", "b"]),
+}
+
+
+@pytest.mark.parametrize("case", CRAFTED)
+def test_p13_a_crafted_cursor_is_refused(served: Served, case: str) -> None:
+    path, value = CRAFTED[case]
+    answer = served.client().get(path, params={"cursor": cursor(value)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+
+
+def test_p13_a_deeply_nested_cursor_is_refused(served: Served) -> None:
+    nested = base64.urlsafe_b64encode(b"[" * 20_000).decode().rstrip("=")
+    assert served.client().get("/v1/stock", params={"cursor": nested}).status_code == 422
+
+
+def test_p13_a_page_of_an_impossible_code_is_missing(served: Served) -> None:
+    assert served.client().get("/items/%00").status_code == 404
+
+
+def test_the_pages_answer_to_their_own_names_alone(served: Served) -> None:
+    led_here = served.client().get("/", headers={"Host": "evil.example"})
+    assert led_here.status_code == 403
+
+
+def test_a_method_that_cannot_be_computed_is_refused(served: Served) -> None:
+    for method in ("mean_upper:.9999999999999999999", "rolling_mean_quantile:0.0000000", "rolling_mean_max:0"):
+        assert served.client().get("/v1/coverage", params={"scope": "371400", "method": method}).status_code == 422
+        assert served.client().post("/v1/policies", json=RULE | {"method": method}).status_code == 422
+
+
+def test_what_nobody_counts_is_not_taken(served: Served) -> None:
+    place = {
+        "code": "371402-H2",
+        "name_zh": "停用",
+        "name_en": "Unused",
+        "kind": "hospital",
+        "parent": "371402",
+        "consumption_source": "none",
+    }
+    served.client().post("/v1/locations", json=place)
+    answer = served.client().post("/v1/consumption", json=rows_of_use("371402-H2", "N95", lambda _: 5, 1, TODAY))
+    assert (answer.status_code, answer.json()["code"]) == (409, "consumption_not_counted")

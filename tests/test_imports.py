@@ -325,14 +325,14 @@ def test_all_bad_lines_of_one_document_are_told_at_once(city: Engine) -> None:
         "2026-03-01,371400-W1,receipt,N95,A1,2027-06-30,10,,,,\n"
         "2026-03-01,371400-W1,receipt,N95,A2,2027-07-31,10,,,,\n"
         "2026-03-01,371400-W1,receipt,VENT,,,10,,,,\n"
-        "2026-03-05,371400-W1,issue,N95,A2,,5,,,,\n"
+        "2026-03-05,371400-W1,issue,N95,A2,,15,,,,\n"
         "2026-03-05,371400-W1,issue,VENT,,,11,,,,\n"
     )
     assert refused(city, "movements", sheet) == [
-        (5, "reason", "override_reason_required"),
+        (5, "quantity", "insufficient_stock"),
         (6, "quantity", "insufficient_stock"),
     ]
-    mended = sheet.replace("N95,A2,,5,", "N95,A2,,5,第一批压在里面").replace(",,,11,", ",,,10,")
+    mended = sheet.replace("N95,A2,,15,", "N95,A2,,5,").replace(",,,11,", ",,,10,")
     assert send(city, "movements", mended).recorded == 5
 
 
@@ -811,3 +811,23 @@ def test_the_lot_number_rule_is_the_set_82_of_gs1() -> None:
     taken = [chr(n) for n in range(33, 127) if sheets._LOT_NUMBER.fullmatch(chr(n))]  # noqa: SLF001 - the rule itself
     assert len(taken) == 82
     assert sheets.lot_number(imports.NO_LOT) == imports.NO_LOT
+
+
+def test_a_book_that_has_grown_does_not_double_what_was_imported_before(city: Engine) -> None:
+    january = "2026-01-05,371400-W1,receipt,N95,A1,2027-06-30,1000,,,,\n2026-01-09,371400-W1,issue,N95,,,100,,,,\n"
+    february = "2026-02-05,371400-W1,issue,N95,,,50,,,,\n"
+    assert send(city, "movements", MOVEMENTS + january).recorded == 2
+    assert refused(city, "movements", MOVEMENTS + february + january) == [
+        (3, None, "already_imported"),
+        (4, None, "already_imported"),
+    ]
+    assert send(city, "movements", MOVEMENTS + february).recorded == 1
+
+
+def test_the_lots_that_an_old_book_names_go_out_as_it_has_them(city: Engine) -> None:
+    book = (
+        "2026-01-05,371400-W1,receipt,N95,SOON,2026-06-30,10,,,,\n"
+        "2026-01-05,371400-W1,receipt,N95,LATE,2027-06-30,10,,,,\n"
+        "2026-01-09,371400-W1,issue,N95,LATE,,4,,,,\n"
+    )
+    assert send(city, "movements", MOVEMENTS + book).recorded == 3

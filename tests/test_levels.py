@@ -238,3 +238,9 @@ def test_the_levels_are_ordered_as_their_colours_are():
     ordered = [Level.NORMAL, Level.BLUE, Level.YELLOW, Level.ORANGE, Level.RED]
     assert [SEVERITY[level] for level in ordered] == [0, 1, 2, 3, 4]
     assert Level.UNKNOWN not in levels.SEVERITY
+
+
+def test_zeros_from_some_and_silence_from_others_is_not_no_use():
+    facts = Facts(None, Fraction(30), usable=100, known=False)
+    assert judge(facts) == Verdict(Level.UNKNOWN, "consumption_unknown")
+    assert worst([judge(facts), Verdict(Level.NORMAL, "enough")]).level is Level.UNKNOWN

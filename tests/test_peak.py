@@ -117,7 +117,7 @@ def plain_scope(rows, active, norms, width, min_days):
         if there and reported / there >= Fraction(7, 10):
             used.append((filled / width, last, reported / there))
             recent = recent or last >= total - 7
-    unknown = [u is None and not (any(alive) and not alive[-1]) for u, alive in zip(own, active, strict=True)]
+    unknown = [u is None and alive[-1] for u, alive in zip(own, active, strict=True)]
     if not used:
         return None, None, False
     best = max(used, key=lambda window: window[:2])
@@ -417,3 +417,9 @@ def test_an_unknown_method_is_refused_with_the_list_of_those_there_are(method):
 def test_quantities_that_cannot_be_are_refused_at_the_door(values, sentence):
     with pytest.raises(ValueError, match=sentence):
         location_peak(values, [True, True])
+
+
+def test_a_hospital_that_closed_long_ago_or_opens_next_month_makes_nobody_unknown():
+    used, told = [[10] * 60, [0] * 60], np.array([[True] * 60, [False] * 60])
+    found = scope_peak(used, told, active=np.array([[True] * 60, [False] * 60]))
+    assert (found.peak, found.unknown, found.known) == (10, (), True)

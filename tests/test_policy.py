@@ -138,6 +138,15 @@ def test_a_rule_of_the_city_is_a_measure_for_everything_below_and_nothing_beside
     assert applying(city, "371425", item="VENT") == []
 
 
+def test_a_quantity_of_the_city_is_not_asked_of_each_county(city):
+    fixed = rule(code="FIXED", kind=PolicyKind.QUANTITY, required_days=None, quantity=3000)
+    people = rule(code="PEOPLE", kind=PolicyKind.PERSONS, persons=100, norm=Fraction(1))
+    add(city, fixed)
+    add(city, people)
+    assert applying(city, "371400") == ["FIXED", "PEOPLE"]
+    assert applying(city, "371425") == []
+
+
 def test_everything_a_policy_speaks_of_is_assessed_again(city):
     add(city, rule(scope="371425"))
     assert waiting(city) == [("371425", "N95"), ("371425-H1", "N95"), ("371425-W1", "N95")]

@@ -1,10 +1,15 @@
 """From a movement to a message: assessed, raised, really sent, retried when refused, never twice for nothing."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +20,8 @@ from sqlalchemy import Engine
 
 from api import notify
 from api.settings import Settings
-from api.worker import ClockGuard, Worker, assess_due, beat
-from reserve import database, outbox
+from api.worker import ClockGuard, Worker, assess_due, beat, deliver_due
+from reserve import alerts, database, outbox
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
@@ -262,6 +267,87 @@ def test_p12_a_clock_set_back_is_noticed() -> None:
     guard, at = ClockGuard(), datetime(2026, 4, 1, tzinfo=UTC)
     guard.holds(at, 0)
     assert guard.holds(at - timedelta(minutes=6), 1)
+
+
+@contextmanager
+def dripping(seconds_a_byte: float) -> Iterator[str]:
+    """A receiver that answers a byte at a time."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopped = threading.Event()
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                for byte in b"HTTP/1.1 204 No Content\r\n" + b"X-Slow: yes\r\n" * 50:
+                    if stopped.wait(seconds_a_byte):
+                        return
+                    connection.sendall(bytes([byte]))
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        stopped.set()
+        listener.close()
+        thread.join(5)
+
+
+def test_a_receiver_that_drips_is_given_up_at_the_limit(served: Served) -> None:
+    limited = replace(served.settings, receiver_timeout_seconds=0.6)
+    with dripping(0.1) as url:
+        add_receiver(served, url)
+        with database.reading(served.engine) as session:
+            (receiver,) = alerts.active_receivers(session)
+        started = time.monotonic()
+        outcome = notify.send_test(receiver, now=served.clock(), settings=limited)
+    assert not outcome.delivered
+    assert time.monotonic() - started < 5
+
+
+def test_a_receiver_that_thinks_before_it_answers_is_waited_for(served: Served, hook: Listener) -> None:
+    patient = replace(served.settings, receiver_timeout_seconds=3.0)
+    add_receiver(served, hook.url)
+    hook.slow_seconds = 1.5
+    with database.reading(served.engine) as session:
+        (receiver,) = alerts.active_receivers(session)
+    assert notify.send_test(receiver, now=served.clock(), settings=patient).delivered
+
+
+def test_a_slow_receiver_does_not_hold_up_the_next_notice_of_another(served: Served, hook: Listener) -> None:
+    client = served.client()
+    client.post("/v1/policies", json=TREATMENT_RULE)
+    for hospital in ("371402-H1", "371425-H1"):
+        client.post("/v1/consumption", json=rows_of_use(hospital, "VENT", lambda _: 1, 60, TODAY))
+    client.post("/v1/issues", json=issue(750))  # two items fall: two notices for each receiver
+    with listening() as slow:
+        slow.slow_seconds = 1.0
+        add_receiver(served, slow.url)
+        add_receiver(served, hook.url)
+        assess_due(served.desk)
+        thread = threading.Thread(target=deliver_due, args=(served.desk,))
+        thread.start()
+        for _ in range(90):
+            if len(hook.heard) == 2:
+                break
+            time.sleep(0.01)
+        heard_early = len(hook.heard)
+        thread.join()
+    assert heard_early == 2
+    assert len(slow.heard) == 2
+
+
+TREATMENT_RULE = {
+    "code": "TREATMENT-30D",
+    "category": "treatment",
+    "scope": "371400",
+    "kind": "days",
+    "required_days": 30,
+    "effective_from": "2026-04-01",
+    "source_text": "演示",
+}
 
 
 # -- where we may call ------------------------------------------------------------------------------------------------
