@@ -79,7 +79,7 @@ pins: $(VENV)/.test
 	$(VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
 	cd requirements && for f in run test; do ../$(VENV)/bin/uv pip compile ../pyproject.toml --group ../pyproject.toml:build \
 	  $$(test $$f = test && echo --group ../pyproject.toml:test) --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate --quiet --output-file $$f.txt; done
+	  --no-header --no-annotate --quiet --output-file $$f.txt; done
 
 clean:
 	rm -rf .venv .venv-3.13 .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info dist
