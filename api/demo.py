@@ -49,6 +49,8 @@ def run(settings: Settings, *, seed: int, port: int, serve: bool) -> None:
     """Load, assess, deliver, print, serve. A second run finds everything done and is quick."""
     console = Console(width=None if os.isatty(1) else 160)
     started = time.monotonic()
+    if serve:
+        _require_port(port)
     desk_server = ThreadingHTTPServer(("127.0.0.1", 0), _DutyDesk)
     threading.Thread(target=desk_server.serve_forever, daemon=True).start()
     settings = replace(settings, database_url=f"sqlite:///{DATABASE}", receiver_allow="127.0.0.1")
@@ -111,6 +113,17 @@ def _load(desk: Desk, seed: int, bar: Progress) -> None:
         database.transact(
             desk.engine, lambda session: load.extend(session, seed=seed, last_day=last, now=now, zone=desk.zone)
         )
+
+
+def _require_port(port: int) -> None:
+    """Said before the work, not after it."""
+    try:
+        ThreadingHTTPServer(("127.0.0.1", port), _DutyDesk).server_close()
+    except OSError as error:
+        raise SystemExit(
+            f"Port {port} cannot be used ({error.strerror}): try `make demo PORT={port + 80}`, "
+            "or `make demo SERVE=no` for the table alone."
+        ) from None
 
 
 def _require_space() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -219,3 +220,11 @@ def test_what_is_listed_can_be_taken_out_as_a_sheet(shown: tuple[Path, str], row
         assert out.stdout.count("\n") > least
     refused = reserve(shown[0], "export", "secrets", RESERVE_DATABASE_URL="sqlite:///var/demo.db")
     assert refused.returncode == 2
+
+
+def test_a_port_that_is_taken_is_said_before_the_work(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        said = reserve(tmp_path, "demo", "--port", str(taken.getsockname()[1]))
+    assert said.returncode == 1
+    assert "make demo PORT=" in said.stderr
+    assert not (tmp_path / "var").exists()
