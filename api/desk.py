@@ -88,8 +88,12 @@ class Desk:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         digest = replay.digest(request.method, path, raw)
 
+        read: list[datetime] = []
+
         def once(session: Session) -> tuple[replay.Answer, bool]:
-            now = self.clock()
+            if not read:
+                read.append(self.clock())  # once the gate is passed; a second run records the same moment
+            now = read[0]
             actor = access.authenticate(session, secret, now=now, zone=self.zone)
             if key is not None:
                 before = replay.begin(session, actor=actor.id, key=key, request_digest=digest, now=now)

@@ -214,7 +214,7 @@ def writing(engine: Engine) -> Iterator[Session]:
 def transact(engine: Engine, work: Callable[[Session], T]) -> T:
     """Run `work` in one transaction; run it again, whole, when PostgreSQL says that it lost a race.
 
-    `work` must take its clock from outside: a second run records the same moment.
+    A second run must record the moment of the first: `work` reads its clock once.
     """
     for attempt in range(RETRIES):
         try:

@@ -146,7 +146,7 @@ def heard(engine):
 
 def count(engine, table):
     with engine.connect() as connection:
-        return connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608
+        return connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def digest(engine: Engine) -> dict:
         tables = ("document", "movement", "balance", "lot", "consumption", "coverage_due", "replay", "item", "location")
         names = {"coverage_due": "coveragedue"}
         return {
-            t: session.connection().execute(text(f"SELECT * FROM {names.get(t, t)} ORDER BY 1, 2")).all()  # noqa: S608
+            t: session.connection().execute(text(f"SELECT * FROM {names.get(t, t)} ORDER BY 1, 2")).all()
             for t in tables
         }
 
