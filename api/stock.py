@@ -261,10 +261,12 @@ def stock_row(row: stock.StockRow) -> dict[str, Any]:
         "lot_number": row.lot_number,
         "expires_on": row.expires_on,
         "on_hand": row.on_hand,
-        "allocated": 0,
+        "allocated": row.allocated,
         "usable": row.usable,
+        "available": row.available,
         "expired": row.expired,
         "hold": row.hold,
+        "owner": row.owner,
     }
 
 

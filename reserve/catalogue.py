@@ -56,6 +56,10 @@ class Place(NamedTuple):
     consumption_source: ConsumptionSource | None
     opened_on: date | None
     closed_on: date | None
+    owner: str | None = None
+    keeper: str | None = None
+    inspects: bool = False
+    bay_of: int | None = None
 
     @property
     def inside(self) -> bool:
@@ -89,6 +93,10 @@ PLACE_COLUMNS = (
     PLACE.c.consumption_source,
     PLACE.c.opened_on,
     PLACE.c.closed_on,
+    PLACE.c.owner,
+    PLACE.c.keeper,
+    PLACE.c.inspects,
+    PLACE.c.bay_of,
 )
 _ITEMS = select(*_ITEM_COLUMNS).order_by(ITEM.c.code)
 _ITEMS_BY_CODE = select(*_ITEM_COLUMNS).where(ITEM.c.code.in_(bindparam("codes", expanding=True)))
@@ -200,6 +208,8 @@ class NewLocation(NamedTuple):
     consumption_source: ConsumptionSource | None = None
     opened_on: date | None = None
     closed_on: date | None = None
+    owner: str | None = None
+    keeper: str | None = None
 
 
 def add_item(session: Session, new: NewItem) -> ItemRow:

@@ -66,7 +66,11 @@ def read(
     """The rows of one item for all `scopes`, in four queries however many there are."""
     inside = [place for place in world.places.values() if place.inside and place.kind != LocationKind.TRANSIT]
     question = stock.StockQuestion(day=moment.as_of, item_id=item.id, at=moment.at, known_at=moment.known_at)
-    lots = [row for row in stock.rows(session, question) if world.places[row.location_id].kind != LocationKind.TRANSIT]
+    lots = [
+        row
+        for row in stock.rows(session, question)
+        if row.owner is None and world.places[row.location_id].kind != LocationKind.TRANSIT
+    ]
     speaking = [p for p in world.policies if p.speaks_of(item)]
     look_back = max([DEFAULT_LOOK_BACK_DAYS, *(p.look_back_days for p in speaking)])
     history = consumption.history(

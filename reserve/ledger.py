@@ -31,7 +31,7 @@ from reserve.lines import ADJUSTMENT_REASONS, AdjustmentLine, IssueLine, Receipt
 from reserve.lots import LotRow, WantedLot
 from reserve.model import QUANTITY_MAX, DocumentKind, Purpose
 from reserve.picking import pick_lines, refuse_losses
-from reserve.posting import DOCUMENT, MOVEMENT, Move, Posted, post, too_much
+from reserve.posting import DOCUMENT, MOVEMENT, Move, Particulars, Posted, post, too_much
 from reserve.shelf import lock, lock_lots, lock_shelf, not_before
 
 __all__ = [
@@ -103,7 +103,8 @@ def issue(
         Move(items[p.line], shelf.lots[p.lot_id], place, consumer, p.quantity, reason=lines[p.line].override_reason)
         for p in picked
     ]
-    return post(session, entry, DocumentKind.ISSUE, place, moves, occurred_at, purpose=purpose, recipient=recipient)
+    told = Particulars(purpose=purpose, recipient=recipient)
+    return post(session, entry, DocumentKind.ISSUE, place, moves, occurred_at, told=told)
 
 
 def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[AdjustmentLine]) -> Posted:

@@ -1,7 +1,8 @@
 """Writes documents, movements and balances: the only place that does. `ledger` decides, this appends.
 
-A document is a few prebuilt statements whatever its lines: its number, itself, its movements, the balances, and what
-became due in the worker's queue.
+A document is a few prebuilt statements whatever its lines: the balances, what became due in the worker's queue, its
+number, itself, its movements. The number comes late because it has no gaps: from then on every other document of its
+kind and day waits for this transaction to end.
 """
 
 from collections import defaultdict
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Executable, bindparam, insert, text, update
+from sqlalchemy import Date, TextClause, bindparam, insert, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -20,6 +21,8 @@ from reserve.entry import Entry
 from reserve.errors import Fault, InsufficientStock, Invalid
 from reserve.lots import LotRow
 from reserve.model import NUMBER_PREFIX, Balance, CoverageDue, Document, DocumentKind, Movement, Purpose, table
+
+REQUISITION_PREFIX = "RQ"
 
 DOCUMENT, MOVEMENT, BALANCE, DUE = (table(model) for model in (Document, Movement, Balance, CoverageDue))
 
@@ -44,6 +47,7 @@ class Recorded(NamedTuple):
     purpose: str | None
     recipient: str | None
     reverses: int | None
+    party: str | None = None
 
 
 class Posted(NamedTuple):
@@ -65,6 +69,19 @@ class Move:
     reverses: int | None = None
 
 
+class Particulars(NamedTuple):
+    """What a document says beside its lines. `number` where it was given before, to a count sheet."""
+
+    purpose: Purpose | None = None
+    recipient: str | None = None
+    party: str | None = None
+    restriction: str | None = None
+    reason: str | None = None
+    follows_id: int | None = None
+    requisition_id: int | None = None
+    number: str | None = None
+
+
 def post(
     session: Session,
     entry: Entry,
@@ -73,13 +90,14 @@ def post(
     moves: Sequence[Move],
     occurred_at: datetime,
     *,
-    purpose: Purpose | None = None,
-    recipient: str | None = None,
+    told: Particulars = Particulars(),  # noqa: B008 - an immutable tuple
 ) -> Posted:
-    """Append the document and its movements, shift the balances, queue the assessment: four statements."""
+    """Shift the balances, queue the assessment, append the document and its movements: five statements."""
     connection = session.connection()
-    document_id, first_movement = connection.execute(_NEXT[connection.dialect.name]).one()
-    number = f"{NUMBER_PREFIX[kind]}-{entry.today:%Y%m%d}-{document_id:06d}"
+    _shift(session, moves)
+    due = sorted({(end.id, move.item.id) for move in moves for end in (move.source, move.target) if end.inside})
+    mark_due(session, due, entry.now)
+    number, document_id, first_movement = _numbered(session, NUMBER_PREFIX[kind], entry.today, told.number)
     connection.execute(
         _INSERT_DOCUMENT,
         {
@@ -91,9 +109,13 @@ def post(
             "recorded_at": entry.now,
             "actor": entry.actor,
             "reference": entry.reference,
-            "purpose": purpose and purpose.value,
-            "recipient": recipient,
-            "reason": None,
+            "purpose": told.purpose and told.purpose.value,
+            "recipient": told.recipient,
+            "reason": told.reason,
+            "party": told.party,
+            "restriction": told.restriction,
+            "follows_id": told.follows_id,
+            "requisition_id": told.requisition_id,
         },
     )
     ids = _append(
@@ -115,9 +137,6 @@ def post(
             for n, move in enumerate(moves, start=1)
         ],
     )
-    _shift(session, moves)
-    due = sorted({(end.id, move.item.id) for move in moves for end in (move.source, move.target) if end.inside})
-    mark_due(session, due, entry.now)
     recorded = [
         Recorded(
             id=movement_id,
@@ -134,13 +153,30 @@ def post(
             actor=entry.actor,
             reason=move.reason,
             reference=entry.reference,
-            purpose=purpose and purpose.value,
-            recipient=recipient,
+            purpose=told.purpose and told.purpose.value,
+            recipient=told.recipient,
             reverses=move.reverses,
+            party=told.party,
         )
         for movement_id, move in zip(ids, moves, strict=True)
     ]
     return Posted(number, recorded)
+
+
+def next_number(session: Session, prefix: str, day: date) -> str:
+    """The next number of a kind and day, without gaps: others of that kind and day wait for this transaction."""
+    return _numbered(session, prefix, day, None)[0]
+
+
+def _numbered(session: Session, prefix: str, day: date, given: str | None) -> tuple[str, int, int | None]:
+    """A document's number, its id, and the first movement's id where that is ours to count."""
+    connection = session.connection()
+    if given is not None:
+        document_id, first = connection.execute(_IDS[connection.dialect.name]).one()
+        return given, document_id, first
+    counted = connection.execute(_NEXT[connection.dialect.name], {"kind": prefix, "day": day})
+    last, document_id, first = counted.one()
+    return f"{prefix}-{day:%Y%m%d}-{last:06d}", document_id, first
 
 
 def _append(session: Session, first: int | None, rows: list[dict[str, object]]) -> Sequence[int]:
@@ -191,12 +227,18 @@ def too_much(pointer: str) -> Invalid:
 
 
 # Statements are prepared once: building them per call costs more than running them.
-_NEXT: dict[str, Executable] = {
+_NEXT_IDS = {
     # the next document's id, and the next movement's where it is ours to count
-    "sqlite": text(
-        "SELECT (SELECT coalesce(max(id), 0) + 1 FROM document), (SELECT coalesce(max(id), 0) + 1 FROM movement)"
-    ),
-    "postgresql": text("SELECT nextval(pg_get_serial_sequence('document', 'id')), NULL"),
+    "sqlite": "(SELECT coalesce(max(id), 0) + 1 FROM document), (SELECT coalesce(max(id), 0) + 1 FROM movement)",
+    "postgresql": "nextval(pg_get_serial_sequence('document', 'id')), NULL",
+}
+_IDS: dict[str, TextClause] = {dialect: text(f"SELECT {ids}") for dialect, ids in _NEXT_IDS.items()}
+_NEXT: dict[str, TextClause] = {
+    dialect: text(
+        "INSERT INTO counter (kind, day, first, last) VALUES (:kind, :day, 1, 1)"  # noqa: S608 - both texts are ours
+        f" ON CONFLICT (kind, day) DO UPDATE SET last = counter.last + 1 RETURNING last, {ids}"
+    ).bindparams(bindparam("day", type_=Date))
+    for dialect, ids in _NEXT_IDS.items()
 }
 _INSERT_DOCUMENT = insert(DOCUMENT)
 _INSERT_NUMBERED = insert(MOVEMENT)

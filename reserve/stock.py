@@ -4,19 +4,27 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from reserve.catalogue import ITEM, PLACE, Place
 from reserve.entry import day_bounds
 from reserve.lots import HOLD, LOT, is_expired
-from reserve.model import OUTSIDE
+from reserve.model import OUTSIDE, Allocation, table
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, Recorded
+
+ALLOCATION = table(Allocation)
+
+INSPECTION = "inspection"
+"""Why goods in a bay are not usable yet."""
 
 
 class StockRow(NamedTuple):
-    """One lot at one place. `usable` is 0 for a lot past its last usable day or on hold."""
+    """One lot at one place. `usable` is 0 for a lot past its last usable day, on hold, or waiting for inspection.
+
+    `allocated` of it is promised to requisitions; `owner` is whose it is where it is not the reserve's.
+    """
 
     location_id: int
     lot_id: int
@@ -27,11 +35,18 @@ class StockRow(NamedTuple):
     expires_on: date | None
     on_hand: int
     hold: str | None
-    expired: bool
+    allocated: int
+    owner: str | None
+    expired: bool = False
 
     @property
     def usable(self) -> int:
         return 0 if self.expired or self.hold else self.on_hand
+
+    @property
+    def available(self) -> int:
+        """What a clerk may still hand out without breaking a promise."""
+        return max(0, self.usable - self.allocated)
 
 
 class StockQuestion(NamedTuple):
@@ -64,6 +79,8 @@ def rows(session: Session, question: StockQuestion) -> list[StockRow]:
             LOT.c.expires_on,
             held.c.on_hand,
             _hold_reason(question),
+            _allocated(past=past),
+            PLACE.c.owner,
         )
         .select_from(held)
         .join(PLACE, PLACE.c.id == held.c.location_id)
@@ -83,8 +100,10 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _stock_row(row: Row[*tuple[Any, ...]], day: date) -> StockRow:
-    found = StockRow._make([*row, False])
-    return found._replace(on_hand=int(found.on_hand), expired=is_expired(found.expires_on, day))
+    found = StockRow(*row)
+    return found._replace(
+        on_hand=int(found.on_hand), allocated=int(found.allocated), expired=is_expired(found.expires_on, day)
+    )
 
 
 def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnElement[bool]]:
@@ -104,7 +123,10 @@ def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnE
 
 
 def _hold_reason(question: StockQuestion) -> ColumnElement[str | None]:
-    """The reason of the hold that stood at the moment asked about, as far as it was known then."""
+    """The gravest hold that stood at the moment asked about, as far as it was known then: recall, quarantine, damage.
+
+    What lies in a bay waits for inspection, which holds it like any other reason.
+    """
     standing: list[ColumnElement[bool]] = [HOLD.c.lot_id == LOT.c.id]
     not_lifted: list[ColumnElement[bool]] = [HOLD.c.lifted_at.is_(None)]
     if question.at is not None:
@@ -114,7 +136,18 @@ def _hold_reason(question: StockQuestion) -> ColumnElement[str | None]:
         standing.append(HOLD.c.placed_at <= question.known_at)
         not_lifted.append(HOLD.c.lifted_at > question.known_at)
     standing.append(or_(*not_lifted))
-    return select(func.min(HOLD.c.reason)).where(*standing).scalar_subquery()
+    gravest = select(func.max(HOLD.c.reason)).where(*standing).scalar_subquery()
+    return func.coalesce(gravest, case((PLACE.c.bay_of.is_not(None), INSPECTION)))
+
+
+def _allocated(*, past: bool) -> ColumnElement[int]:
+    """What is promised of the lot at the place; of the past nobody can promise."""
+    if past:
+        return literal(0)
+    promised = select(func.sum(ALLOCATION.c.quantity)).where(
+        ALLOCATION.c.location_id == PLACE.c.id, ALLOCATION.c.lot_id == LOT.c.id
+    )
+    return func.coalesce(promised.scalar_subquery(), 0)
 
 
 def _summed(question: StockQuestion) -> Select[tuple[int, int, int]]:
@@ -179,6 +212,7 @@ def movements(session: Session, question: MovementQuestion) -> list[Recorded]:
             DOCUMENT.c.purpose,
             DOCUMENT.c.recipient,
             MOVEMENT.c.reverses,
+            DOCUMENT.c.party,
         )
         .join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id)
         .join(LOT, LOT.c.id == MOVEMENT.c.lot_id)

@@ -60,7 +60,7 @@ def used(values, reported=None, places=HOSPITALS[:1], days=365):
 
 def lying(units, life=None, hold=None, number="A"):
     expires_on = None if life is None else TODAY + timedelta(days=life - 1)
-    return StockRow(2, 1, 1, "W1", "N95", number, expires_on, units, hold, life is not None and life <= 0)
+    return StockRow(2, 1, 1, "W1", "N95", number, expires_on, units, hold, 0, None, life is not None and life <= 0)
 
 
 def rule(code="RULE", kind=PolicyKind.DAYS, **terms):

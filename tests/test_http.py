@@ -59,6 +59,7 @@ def test_a_receipt_is_answered_with_its_document_and_lies_in_stock(served: Serve
         "purpose": None,
         "recipient": None,
         "reverses": None,
+        "party": None,
     }
     assert movement["actor"].startswith("clerk Li (")
     (row,) = client.get("/v1/stock", params={"location": "371400-W1", "item": "N95"}).json()["items"]
