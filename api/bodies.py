@@ -131,6 +131,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 _LOT = re.compile(r"[!-\"%-?A-Z_a-z]{1,20}", re.ASCII)
+LOT_PATTERN = r"^[!-\"%-?A-Z_a-z]{1,20}$"
 FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2100, 12, 31)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,12 +12,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
 
-from reserve import catalogue
+from reserve import catalogue, journal
 from reserve.catalogue import PLACE, Place
 from reserve.errors import Forbidden, Invalid, Unauthenticated, Unknown
 from reserve.model import Key, Role, table
 
 KEY = table(Key)
+
+COMMAND_LINE = "command line"
+"""Who did what was done by the operator's own commands."""
 
 
 class Verb(StrEnum):
@@ -45,6 +49,46 @@ class Actor(NamedTuple):
     def signature(self) -> str:
         """What is written into documents."""
         return f"{self.name} ({self.id})"
+
+
+class Operator(NamedTuple):
+    """Who sits at the machine itself and records by the command line, at a place or at the top."""
+
+    name: str
+    location: str | None = None
+
+
+def at_the_machine(session: Session, operator: Operator) -> Actor:
+    """An operator as an actor: who owns the database file may do everything, and signs with their name.
+
+    Raises
+    ------
+    UnknownLocation, Invalid
+        no such place; no top to stand at; a name that cannot be written.
+    """
+    if not operator.name.strip() or len(operator.name) > 100 or not operator.name.isprintable():
+        raise Invalid("A name has 1 to 100 printable characters; it is written into every document: use --as NAME.")
+    if operator.location is not None:
+        return Actor("cli", operator.name, Role.ADMIN, catalogue.require_place(session, operator.location))
+    tops = [place for place in catalogue.places(session) if place.parent_id is None and place.stocked]
+    if len(tops) != 1:
+        raise Invalid(f"There are {len(tops)} locations at the top: say --at CODE.", code="unknown_location")
+    return Actor("cli", operator.name, Role.ADMIN, tops[0])
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two signatures, `name (key)`, are of one person: by the key, or by the name however it is written.
+
+    Everybody at the command line signs with `cli`, which says nothing about who they are.
+    """
+    (name, key), (other_name, other_key) = _signed(one), _signed(other)
+    return name == other_name or (key not in {"", "cli"} and key == other_key)
+
+
+def _signed(signature: str) -> tuple[str, str]:
+    name, bracket, key = signature.rpartition(" (")
+    name, key = (name, key.rstrip(")")) if bracket else (signature, "")
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split()), key
 
 
 def may(actor: Actor, verb: Verb, place: Place | None) -> bool:
@@ -120,7 +164,14 @@ _BY_PREFIX = (
 
 
 def create_key(
-    session: Session, *, role: Role, location: str, name: str, expires_on: date | None, now: datetime
+    session: Session,
+    *,
+    role: Role,
+    location: str,
+    name: str,
+    expires_on: date | None,
+    now: datetime,
+    actor: str = COMMAND_LINE,
 ) -> NewKey:
     """Make a key: 8 public characters and 43 random ones, of which the database keeps only the hash."""
     place = catalogue.require_place(session, location)
@@ -145,6 +196,8 @@ def create_key(
         )
         .scalar_one()
     )
+    told = {"prefix": prefix, "name": name, "role": role, "location": place.code, "expires_on": expires_on}
+    journal.write(session, actor=actor, now=now, verb="key.made", subject=f"key {key_id}", after=told)
     return NewKey(key_id, secret)
 
 
@@ -153,13 +206,14 @@ def keys(session: Session) -> list[KeyRow]:
     return [KeyRow._make(row) for row in session.connection().execute(statement)]
 
 
-def revoke_key(session: Session, key_id: int, now: datetime) -> None:
+def revoke_key(session: Session, key_id: int, now: datetime, actor: str = COMMAND_LINE) -> None:
     """From the next request on, the key is nobody's."""
     changed = session.connection().execute(
         update(KEY).where(KEY.c.id == key_id, KEY.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     if changed.rowcount == 0:
         raise Unknown(f"There is no key {key_id} in use; see `reserve key list`.", code="unknown_key")
+    journal.write(session, actor=actor, now=now, verb="key.revoked", subject=f"key {key_id}")
 
 
 def authenticate(session: Session, secret: str | None, *, now: datetime, zone: ZoneInfo) -> Actor:

@@ -66,6 +66,11 @@ class Place(NamedTuple):
         """Stock is counted here."""
         return self.kind not in OUTSIDE
 
+    @property
+    def stocked(self) -> bool:
+        """Goods lie here, as against on the road or outside."""
+        return self.inside and self.kind != LocationKind.TRANSIT
+
     def holds(self, other: "Place") -> bool:
         """`other` is this location or lies below it."""
         return other.path.startswith(self.path)
@@ -106,6 +111,7 @@ _PACKS_BY_GTIN = select(PACK.c.item_id, PACK.c.gtin, PACK.c.units_per_pack, PACK
 )
 _PLACES = select(*PLACE_COLUMNS).order_by(PLACE.c.path)
 _PLACE_BY_CODE = select(*PLACE_COLUMNS).where(PLACE.c.code == bindparam("code"))
+_BAY_OF = select(*PLACE_COLUMNS).where(PLACE.c.bay_of == bindparam("place"))
 _PLACES_BY_CODE = select(*PLACE_COLUMNS).where(PLACE.c.code.in_(bindparam("codes", expanding=True)))
 
 
@@ -252,6 +258,42 @@ def add_location(session: Session, new: NewLocation) -> Place:
     found = place(session, new.code)
     assert found is not None  # noqa: S101 - inserted above, in this transaction
     return found
+
+
+def incoming(session: Session, place: Place) -> Place:
+    """Where goods that come to a place are put: its bay where it inspects, else itself."""
+    if not place.inspects:
+        return place
+    found = bay(session, place)
+    assert found is not None  # noqa: S101 - made when inspection was switched on, and never taken away
+    return found
+
+
+def bay(session: Session, place: Place) -> Place | None:
+    """The bay where goods of a place wait for inspection."""
+    row = session.connection().execute(_BAY_OF, {"place": place.id}).one_or_none()
+    return None if row is None else Place._make(row)
+
+
+def set_inspection(session: Session, place: Place, *, inspects: bool) -> Place:
+    """Switch 验收待检 on or off for what comes in from now on; what waits in the bay goes on waiting.
+
+    Refused: a bay itself, and a code too long to name a bay after.
+    """
+    if place.bay_of is not None or place.kind == LocationKind.REGION:
+        raise Invalid(f"{place.code} is not a store: goods are inspected where they are received.", code="not_a_store")
+    # two who switch at once make one bay
+    session.connection().execute(select(PLACE.c.id).where(PLACE.c.id == place.id).with_for_update(key_share=True))
+    if inspects and bay(session, place) is None:
+        code = f"{place.code}.BAY"
+        if len(code) > 40:
+            raise Invalid(f"{place.code} is too long a code to name its bay after; 36 characters at most.")
+        names = (f"{place.name_zh}待检区"[:120], f"{place.name_en} inspection bay"[:120])
+        new = NewLocation(code, *names, LocationKind.WAREHOUSE, place.code, ConsumptionSource.NONE, owner=place.owner)
+        made = add_location(session, new)
+        session.connection().execute(update(PLACE).where(PLACE.c.id == made.id).values(bay_of=place.id))
+    session.connection().execute(update(PLACE).where(PLACE.c.id == place.id).values(inspects=inspects))
+    return place._replace(inspects=inspects)
 
 
 def normal_gtin(text: str, pointer: str) -> str:

@@ -12,13 +12,14 @@ from sqlalchemy import BindParameter, Row, Select, bindparam, delete, func, null
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from reserve import assessment, catalogue, consumption, policy, stock
+from reserve import assessment, catalogue, consumption, policy, stock, transit
 from reserve.assessment import DEFAULT_LOOK_BACK_DAYS, Assessment, Json, Situation
 from reserve.catalogue import ITEM, PLACE, ItemRow, Place
 from reserve.lots import LOT
 from reserve.model import Coverage, CoverageDay, LocationKind, table
 from reserve.policy import PolicyRow
 from reserve.posting import BALANCE, DUE
+from reserve.seals import Sealed
 
 COVERAGE, COVERAGE_DAY = (table(model) for model in (Coverage, CoverageDay))
 
@@ -63,7 +64,7 @@ def read(
     moment: When,
     method: str | None = None,
 ) -> list[Situation]:
-    """The rows of one item for all `scopes`, in four queries however many there are."""
+    """The rows of one item for all `scopes`, in five queries however many there are."""
     inside = [place for place in world.places.values() if place.inside and place.kind != LocationKind.TRANSIT]
     question = stock.StockQuestion(day=moment.as_of, item_id=item.id, at=moment.at, known_at=moment.known_at)
     lots = [
@@ -71,6 +72,7 @@ def read(
         for row in stock.rows(session, question)
         if row.owner is None and world.places[row.location_id].kind != LocationKind.TRANSIT
     ]
+    coming = transit.on_the_road(session, item.id, at=moment.at, known_at=moment.known_at)
     speaking = [p for p in world.policies if p.speaks_of(item)]
     look_back = max([DEFAULT_LOOK_BACK_DAYS, *(p.look_back_days for p in speaking)])
     history = consumption.history(
@@ -91,7 +93,7 @@ def read(
                 item=item,
                 as_of=moment.as_of,
                 lots=[row for row in lots if scope.holds(world.places[row.location_id])],
-                in_transit=0,
+                in_transit=sum(n for place, n in coming.items() if scope.holds(world.places[place])),
                 history=history.below(scope),
                 policies=applying,
                 declared=any(p.scope_id == scope.id for p in applying),
@@ -171,8 +173,11 @@ def out_of_date(session: Session, world: Board, today: date) -> set[int]:
     return old | new
 
 
-def store(session: Session, found: Sequence[Assessment], now: datetime) -> None:
-    """Keep the rows of one item; each gets a number above its last, and its day's place in the trend."""
+def store(session: Session, found: Sequence[Assessment], now: datetime, sealed: Sealed | None = None) -> None:
+    """Keep the rows of one item; each gets a number above its last, and its day's place in the trend.
+
+    `sealed` is the seal under which everything lies that the rows rest on, where one holds all of it.
+    """
     if not found:
         return
     connection = session.connection()
@@ -191,7 +196,7 @@ def store(session: Session, found: Sequence[Assessment], now: datetime) -> None:
             "reason_code": a.verdict.reason,
             "reason_zh": a.reason.zh,
             "reason_en": a.reason.en,
-            "row": compact(a.row),
+            "row": compact({**a.row, "sealed": None if sealed is None else sealed.told}),
             "explanation": compact(a.explanation),
         }
         for a in sorted(found, key=lambda a: a.scope.id)

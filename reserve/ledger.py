@@ -1,4 +1,4 @@
-"""The only writer of documents, movements and balances: receive, issue, adjust, reverse.
+"""What is recorded at one place: receive, issue, adjust, dispose; and `reverse`, which undoes any of it.
 
 Every function takes an open session, records all of its lines or refuses, and never commits. Order inside one
 transaction: find the codes, lock every balance row that may change (sorted, so that two documents cannot wait for each
@@ -6,73 +6,80 @@ other), decide, append the document and its movements, shift the balances by con
 in the worker's queue.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from reserve import catalogue, lots
+from reserve import catalogue, fefo, lots
 from reserve.catalogue import ItemRow
 from reserve.entry import Entry
-from reserve.errors import (
-    AlreadyReversed,
-    Fault,
-    Invalid,
-    LotConflict,
-    LotExpired,
-    NotReversible,
-    Unknown,
-    UnknownItem,
-    UnknownLot,
-    UnknownPack,
-)
-from reserve.lines import ADJUSTMENT_REASONS, AdjustmentLine, IssueLine, ReceiptLine
-from reserve.lots import LotRow, WantedLot
-from reserve.model import QUANTITY_MAX, DocumentKind, Purpose
+from reserve.errors import Fault, Invalid
+from reserve.fefo import Candidate, Picked
+from reserve.lines import ADJUSTMENT_REASONS, DISPOSAL_REASONS, AdjustmentLine, IssueLine, LotLine, ReceiptLine
+from reserve.lots import WantedLot
+from reserve.model import DocumentKind, Purpose
 from reserve.picking import pick_lines, refuse_losses
-from reserve.posting import DOCUMENT, MOVEMENT, Move, Particulars, Posted, post, too_much
-from reserve.shelf import lock, lock_lots, lock_shelf, not_before
+from reserve.posting import Move, Particulars, Posted, post
+from reserve.resolve import (
+    adjusted_lots,
+    ends,
+    items_of,
+    named_lots,
+    receipt_lines,
+    refuse_bad_quantities,
+    refuse_undated_or_expired,
+)
+from reserve.reversal import reverse, reverse_document
+from reserve.shelf import lock_lots, lock_shelf
 
 __all__ = [
     "ADJUSTMENT_REASONS",
     "AdjustmentLine",
     "IssueLine",
+    "LotLine",
     "Purpose",
     "ReceiptLine",
     "adjust",
+    "dispose",
     "issue",
+    "picking",
     "receive",
     "reverse",
+    "reverse_document",
 ]
 
 
-# -- verbs ------------------------------------------------------------------------------------------------------------
-
-
 def receive(
-    session: Session, entry: Entry, *, location: str, lines: Sequence[ReceiptLine], source: str = "SUPPLIER"
+    session: Session,
+    entry: Entry,
+    *,
+    location: str,
+    lines: Sequence[ReceiptLine],
+    source: str = "SUPPLIER",
+    told: Particulars = Particulars(),  # noqa: B008 - an immutable tuple
 ) -> Posted:
-    """Put goods in stock (入库), all lines or none.
+    """Put goods in stock (入库), all lines or none; where the place inspects, into its bay, not usable yet.
 
     Refused: a quantity that is not 1 to 10^15; an unknown item, GTIN or place; a lot that is known with another expiry;
     a lot past its last usable day; no expiry for an item that has a shelf life; more than one lot and place can hold.
     """
-    place, outside = _ends(session, location, source)
+    place, outside = ends(session, location, source)
     occurred_at = entry.occurred_at(incoming=True)
-    items, quantities = _resolve(session, lines)
-    _refuse_bad_quantities(quantities)
+    items, quantities = receipt_lines(session, lines)
+    refuse_bad_quantities(quantities)
     wanted = [
         WantedLot(item.id, line.lot_number, line.manufactured_on, line.expires_on, f"/lines/{n}")
         for n, (line, item) in enumerate(zip(lines, items, strict=True))
     ]
-    _refuse_undated_or_expired(wanted, items, entry.day_of(occurred_at))
-    found = lots.find_or_make(session, wanted, today=entry.day_start)
+    refuse_undated_or_expired(wanted, items, entry.day_of(occurred_at))
+    found = lots.find_or_make(session, wanted, entry)
+    shelf = catalogue.incoming(session, place)
     moves = [
-        Move(item, found[item.id, line.lot_number], outside, place, quantity, unit_cost=line.unit_cost)
+        Move(item, found[item.id, line.lot_number], outside, shelf, quantity, unit_cost=line.unit_cost)
         for line, item, quantity in zip(lines, items, quantities, strict=True)
     ]
-    return post(session, entry, DocumentKind.RECEIPT, place, moves, occurred_at)
+    return post(session, entry, DocumentKind.RECEIPT, place, moves, occurred_at, told=told)
 
 
 def issue(
@@ -84,15 +91,15 @@ def issue(
     purpose: Purpose,
     recipient: str | None = None,
 ) -> Posted:
-    """Hand goods out (出库), first expired first out over usable lots, all lines or none.
+    """Hand goods out (出库), first expired first out over usable lots, all lines or none; says why each lot.
 
     Refused: too little usable stock (says how much there is); an expired or held lot; another lot than the first to
     expire without a reason; a back-dated issue that would leave a later day below zero (names the day).
     """
-    place, consumer = _ends(session, location, "CONSUMER")
+    place, consumer = ends(session, location, "CONSUMER")
     occurred_at = entry.occurred_at(incoming=False)
-    _refuse_bad_quantities([line.quantity for line in lines])
-    items = _items_of(session, lines)
+    refuse_bad_quantities([line.quantity for line in lines])
+    items = items_of(session, lines)
     # What has been used up since counts too when the entry is of the past: the refusal names the day it was.
     least = 1 if entry.occurred is None else 0
     shelf = lock_shelf(session, place, {item.id for item in items}, least)
@@ -104,7 +111,37 @@ def issue(
         for p in picked
     ]
     told = Particulars(purpose=purpose, recipient=recipient)
-    return post(session, entry, DocumentKind.ISSUE, place, moves, occurred_at, told=told)
+    posted = post(session, entry, DocumentKind.ISSUE, place, moves, occurred_at, told=told)
+    return posted._replace(more={"picking": explained(lines, items, candidates, picked)})
+
+
+def explained(
+    lines: Sequence[IssueLine], items: Sequence[ItemRow], candidates: Sequence[Candidate], picked: Sequence[Picked]
+) -> list[dict[str, object]]:
+    """Why these lots (为什么是这个批号): by line, every lot that lies here and what was made of it."""
+    answer = []
+    for n, (line, item) in enumerate(zip(lines, items, strict=True)):
+        taken = {p.lot_id: p.quantity for p in picked if p.line == n}
+        because = line.override_reason if line.lot_number is not None else None
+        there = [c for c in candidates if c.item_id == item.id]
+        answer.append(
+            {"line": n, "item": item.code, "lots": [w._asdict() for w in fefo.explain(there, taken, because)]}
+        )
+    return answer
+
+
+def picking(session: Session, entry: Entry, *, location: str, item: str, quantity: int) -> dict[str, object]:
+    """Which lots an issue of now would take and why, recording nothing; `short` where there is too little."""
+    place = catalogue.require_place(session, location)
+    line = IssueLine(item, quantity)
+    [found] = items_of(session, [line])
+    shelf = lock_shelf(session, place, {found.id}, 1)
+    shelf.open_at(session, entry.now, explicit=False)
+    candidates = shelf.candidates(entry.today)
+    picked = fefo.pick(candidates, quantity)
+    [told] = explained([line], [found], candidates, picked)
+    short = quantity - sum(p.quantity for p in picked)
+    return {"location": location, "item": item, "quantity": quantity, "short": short, "lots": told["lots"]}
 
 
 def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[AdjustmentLine]) -> Posted:
@@ -112,11 +149,11 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
 
     Refused: an unknown reason or lot; a loss of more than there is, then or at any later moment.
     """
-    place, variance = _ends(session, location, "VARIANCE")
-    _refuse_bad_quantities([abs(line.quantity) for line in lines])
+    place, variance = ends(session, location, "VARIANCE")
+    refuse_bad_quantities([abs(line.quantity) for line in lines])
     incoming = all(line.quantity > 0 for line in lines)
     occurred_at = entry.occurred_at(incoming=incoming)
-    items = _items_of(session, lines)
+    items = items_of(session, lines)
     faults = [
         Fault(f"/lines/{n}/reason", "unknown_reason", f"Use one of {', '.join(ADJUSTMENT_REASONS)}.")
         for n, line in enumerate(lines)
@@ -124,7 +161,7 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
     ]
     if faults:
         raise Invalid(faults[0].detail, code="unknown_reason", faults=faults)
-    found = _adjusted_lots(session, entry, lines, items)
+    found = adjusted_lots(session, entry, lines, items)
     shelf = lock_lots(session, place, found.values())
     occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
     refuse_losses(lines, items, found, shelf, entry)
@@ -142,189 +179,44 @@ def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[Adj
     return post(session, entry, DocumentKind.ADJUSTMENT, place, moves, occurred_at)
 
 
-def reverse(session: Session, entry: Entry, *, movement_id: int, reason: str) -> Posted:
-    """Undo one movement by its opposite (冲销), once. Both stay visible.
+def dispose(session: Session, entry: Entry, *, location: str, lines: Sequence[LotLine], reason: str) -> Posted:
+    """Destroy goods (报废), held and expired ones too, all lines or none.
 
-    Refused: a movement that was reversed before, or that is itself a reversal; goods that are no longer there.
+    Refused: an unknown reason or lot; more than lies there, then or at any later moment; `expired` for a lot that may
+    still be used.
     """
-    original = session.connection().execute(_MOVEMENT_BY_ID, {"id": movement_id}).one_or_none()
-    if original is None:
-        raise Unknown(f"There is no movement {movement_id}.", code="unknown_movement")
-    if original.reverses is not None:
-        raise NotReversible("This movement is itself a reversal; record what really happened instead.")
-    places = {place.id: place for place in catalogue.places(session)}
-    source, target = places[original.target_id], places[original.source_id]
-    if source.inside:
-        lock(session, source.id, [original.lot_id])
-    again = session.connection().execute(_REVERSAL_OF, {"id": movement_id}).scalar_one_or_none()
-    if again is not None:
-        raise AlreadyReversed(f"Movement {movement_id} was reversed by document {again}.")
-    item = catalogue.items_by_id(session, [original.item_id])[original.item_id]
-    lot = LotRow(original.lot_id, item.id, original.lot_number, original.manufactured_on, original.expires_on)
-    move = Move(item, lot, source, target, original.quantity, reason=reason, reverses=movement_id)
-    home = source if source.inside else target
-    occurred_at = not_before(session, entry.now, home.id, [lot.id])
-    return post(session, entry, DocumentKind.REVERSAL, home, [move], occurred_at)
+    place, waste = ends(session, location, "WASTE")
+    refuse_bad_quantities([line.quantity for line in lines])
+    if reason not in DISPOSAL_REASONS:
+        detail = f"Use one of {', '.join(DISPOSAL_REASONS)}."
+        raise Invalid(detail, code="unknown_reason", faults=[Fault("/reason", "unknown_reason", detail)])
+    occurred_at = entry.occurred_at(incoming=False)
+    items = items_of(session, lines)
+    found = named_lots(session, lines, items, "here")
+    shelf = lock_lots(session, place, found.values())
+    occurred_at = shelf.open_at(session, occurred_at, explicit=entry.occurred is not None)
+    taken = [AdjustmentLine(line.item, line.lot_number, -line.quantity, reason) for line in lines]
+    refuse_losses(taken, items, found, shelf, entry)
+    moves = [
+        Move(item, found[item.id, line.lot_number], place, waste, line.quantity, reason=reason)
+        for line, item in zip(lines, items, strict=True)
+    ]
+    if reason == "expired":
+        _refuse_fresh(moves, entry, occurred_at)
+    return post(session, entry, DocumentKind.DISPOSAL, place, moves, occurred_at, told=Particulars(reason=reason))
 
 
-# -- codes to rows ----------------------------------------------------------------------------------------------------
-
-
-def _ends(session: Session, location: str, outside: str) -> tuple[catalogue.Place, catalogue.Place]:
-    """The place inside the reserve, and the outside end, of a movement."""
-    found = catalogue.places_by_code(session, [location, outside])
-    place, end = catalogue.inside(found.get(location), location), found.get(outside)
-    if end is None or end.inside:
-        raise Invalid(f"{outside} is not an outside end of the reserve.", code="unknown_location")
-    return place, end
-
-
-def _refuse_bad_quantities(quantities: Sequence[int]) -> None:
-    """Whole units from 1 to 10^15, whoever calls: PostgreSQL would round a fraction, SQLite would keep it."""
-    if not quantities:
-        raise Invalid("A document has at least one line.", faults=[Fault("/lines", "missing", "no lines")])
-    pointers = {n: f"/lines/{n}/quantity" for n, units in enumerate(quantities) if not _whole(units)}
-    if pointers:
-        detail = "A quantity is a whole number of base units, 1 to 10^15."
-        raise Invalid(detail, faults=[Fault(pointer, Invalid.code, detail) for pointer in pointers.values()])
-    for n, units in enumerate(quantities):
-        if units > QUANTITY_MAX:
-            raise too_much(f"/lines/{n}/quantity")
-
-
-def _whole(units: object) -> bool:
-    return isinstance(units, int) and not isinstance(units, bool) and units >= 1
-
-
-def _items_of(session: Session, lines: Sequence[IssueLine | AdjustmentLine]) -> list[ItemRow]:
-    known = catalogue.items_by_code(session, (line.item for line in lines))
-    _refuse_unknown_items({n: line.item for n, line in enumerate(lines)}, known)
-    return [known[line.item] for line in lines]
-
-
-def _refuse_unknown_items(codes: Mapping[int, str], known: Mapping[str, ItemRow]) -> None:
+def _refuse_fresh(moves: Sequence[Move], entry: Entry, occurred_at: datetime) -> None:
+    day = entry.day_of(occurred_at)
     faults = [
-        Fault(f"/lines/{n}/item", UnknownItem.code, f"There is no item {code}; see GET /v1/items.")
-        for n, code in codes.items()
-        if code not in known
+        Fault(
+            f"/lines/{n}/lot_number",
+            "not_expired",
+            f"Lot {move.lot.lot_number} of {move.item.code} may be used until {move.lot.expires_on or 'ever'} and has "
+            "not expired. If it cannot be used, say damaged or recalled.",
+        )
+        for n, move in enumerate(moves)
+        if not lots.is_expired(move.lot.expires_on, day)
     ]
     if faults:
-        raise UnknownItem(faults[0].detail, faults=faults)
-
-
-def _resolve(session: Session, lines: Sequence[ReceiptLine]) -> tuple[list[ItemRow], list[int]]:
-    """The item of each line and its base units."""
-    by_code = catalogue.items_by_code(session, (line.item for line in lines if line.item is not None))
-    _refuse_unknown_items({n: line.item for n, line in enumerate(lines) if line.item is not None}, by_code)
-    gtins = {
-        n: catalogue.normal_gtin(line.gtin, f"/lines/{n}/gtin") for n, line in enumerate(lines) if line.gtin is not None
-    }
-    packs = catalogue.packs_by_gtin(session, gtins.values()) if gtins else {}
-    faults = [
-        Fault(f"/lines/{n}/gtin", UnknownPack.code, f"No pack has the GTIN {gtin}; add it to its item first.")
-        for n, gtin in gtins.items()
-        if gtin not in packs
-    ]
-    if faults:
-        raise UnknownPack(faults[0].detail, faults=faults)
-    by_id = catalogue.items_by_id(session, (pack.item_id for pack in packs.values())) if packs else {}
-    items, quantities = [], []
-    for n, line in enumerate(lines):
-        pack = packs[gtins[n]] if n in gtins else None
-        item = by_code[line.item] if line.item is not None else None
-        if pack is not None and item is not None and pack.item_id != item.id:
-            detail = f"GTIN {gtins[n]} is a pack of {by_id[pack.item_id].code}, not of {item.code}."
-            raise Invalid(detail, code="gtin_of_another_item", faults=[Fault(f"/lines/{n}/gtin", "", detail)])
-        if item is None and pack is not None:
-            item = by_id[pack.item_id]
-        if item is None:
-            raise Invalid("A line needs an item or a gtin.", faults=[Fault(f"/lines/{n}", "missing", "item or gtin")])
-        items.append(item)
-        quantities.append(_base_units(line, pack, f"/lines/{n}"))
-    return items, quantities
-
-
-def _base_units(line: ReceiptLine, pack: catalogue.PackRow | None, pointer: str) -> int:
-    if (line.quantity is None) == (line.packs is None):
-        detail = "Say how much came in either as quantity (base units) or as packs."
-        raise Invalid(detail, faults=[Fault(f"{pointer}/quantity", "missing", detail)])
-    if line.quantity is not None:
-        return line.quantity
-    if pack is None or line.packs is None:
-        detail = "A number of packs needs the pack's gtin."
-        raise Invalid(detail, faults=[Fault(f"{pointer}/packs", "missing", detail)])
-    units = line.packs * pack.units_per_pack
-    if units > QUANTITY_MAX:
-        raise too_much(f"{pointer}/packs")
-    return units
-
-
-def _refuse_undated_or_expired(wanted: Iterable[WantedLot], items: Sequence[ItemRow], day: date) -> None:
-    undated, expired = [], []
-    for lot, item in zip(wanted, items, strict=True):
-        pointer = f"{lot.pointer}/expires_on"
-        if lot.expires_on is None and item.shelf_life_days is not None:
-            undated.append(Fault(pointer, "expiry_required", f"{item.code} expires: give the lot's last usable day."))
-        elif lots.is_expired(lot.expires_on, day):
-            detail = f"Lot {lot.lot_number} expired on {lot.expires_on}; expired goods are not taken in."
-            expired.append(Fault(pointer, LotExpired.code, detail))
-        if lot.manufactured_on and lot.expires_on and lot.manufactured_on > lot.expires_on:
-            detail = f"Lot {lot.lot_number} was made after it expires: check both dates."
-            undated.append(Fault(f"{lot.pointer}/manufactured_on", "dates_reversed", detail))
-    if undated:
-        raise Invalid(undated[0].detail, code=undated[0].code, faults=undated)
-    if expired:
-        raise LotExpired(expired[0].detail, faults=expired)
-
-
-def _adjusted_lots(
-    session: Session, entry: Entry, lines: Sequence[AdjustmentLine], items: Sequence[ItemRow]
-) -> dict[tuple[int, str], LotRow]:
-    known = lots.by_number(session, [(i.id, line.lot_number) for line, i in zip(lines, items, strict=True)])
-    new, faults = [], []
-    for n, (line, item) in enumerate(zip(lines, items, strict=True)):
-        there = known.get((item.id, line.lot_number))
-        if there is not None:
-            if line.expires_on not in {None, there.expires_on}:
-                expiry = there.expires_on or "none"
-                detail = f"Lot {line.lot_number} is known with expiry {expiry}: read the label again."
-                raise LotConflict(detail, faults=[Fault(f"/lines/{n}/expires_on", LotConflict.code, detail)])
-            continue
-        if line.quantity > 0:
-            new.append(WantedLot(item.id, line.lot_number, None, line.expires_on, f"/lines/{n}"))
-            if line.expires_on is None and item.shelf_life_days is not None:
-                detail = f"Lot {line.lot_number} is new and {item.code} expires: give its last usable day."
-                raise Invalid(
-                    detail,
-                    code="expiry_required",
-                    faults=[Fault(f"/lines/{n}/expires_on", "expiry_required", detail)],
-                )
-        else:
-            detail = f"There is no lot {line.lot_number} of {item.code} to take from."
-            faults.append(Fault(f"/lines/{n}/lot_number", UnknownLot.code, detail))
-    if faults:
-        raise UnknownLot(faults[0].detail, faults=faults)
-    return known | lots.find_or_make(session, new, today=entry.day_start) if new else known
-
-
-_MOVEMENT_BY_ID = (
-    select(
-        MOVEMENT.c.id,
-        MOVEMENT.c.lot_id,
-        MOVEMENT.c.source_id,
-        MOVEMENT.c.target_id,
-        MOVEMENT.c.quantity,
-        MOVEMENT.c.reverses,
-        lots.LOT.c.item_id,
-        lots.LOT.c.lot_number,
-        lots.LOT.c.manufactured_on,
-        lots.LOT.c.expires_on,
-    )
-    .join(lots.LOT, lots.LOT.c.id == MOVEMENT.c.lot_id)
-    .where(MOVEMENT.c.id == bindparam("id"))
-)
-_REVERSAL_OF = (
-    select(DOCUMENT.c.number)
-    .join(MOVEMENT, MOVEMENT.c.document_id == DOCUMENT.c.id)
-    .where(MOVEMENT.c.reverses == bindparam("id"))
-)
+        raise Invalid(faults[0].detail, code="not_expired", faults=faults)

@@ -47,3 +47,39 @@ class AdjustmentLine(NamedTuple):
     reason: str
     expires_on: date | None = None
     """Only for a lot that the books do not know yet."""
+
+
+DISPOSAL_REASONS = ("expired", "damaged", "recalled")
+HOLD_REASONS = ("quarantine", "recall", "damage")
+SETTLEMENTS = ("lost", "damaged", "returned")
+
+
+class LotLine(NamedTuple):
+    """Units of a lot that is named."""
+
+    item: str
+    lot_number: str
+    quantity: int
+
+
+class SettledLine(NamedTuple):
+    """What became of units that never arrived: an outcome from `SETTLEMENTS`, and why."""
+
+    item: str
+    lot_number: str
+    quantity: int
+    outcome: str
+    reason: str
+
+
+class InspectedLine(NamedTuple):
+    """What an inspector decided of units that waited: `passed`, `rejected` or `downgraded` to another item."""
+
+    item: str
+    lot_number: str
+    quantity: int
+    outcome: str
+    reason: str | None = None
+    into_item: str | None = None
+    destroy: bool = False
+    """Rejected goods go back to whoever sent them, unless they are destroyed."""

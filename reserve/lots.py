@@ -1,6 +1,6 @@
 """Lots found or made, and held (冻结): a held lot is not usable anywhere from the moment its hold commits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -9,10 +9,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from reserve.errors import Conflict, Fault, LotConflict, UnknownLot
-from reserve.model import Balance, CoverageDue, Document, Hold, Lot, Movement, table
+from reserve import journal
+from reserve.catalogue import ITEM, PLACE
+from reserve.entry import Entry
+from reserve.errors import Conflict, Fault, Invalid, LotConflict, UnknownLot
+from reserve.model import Balance, CoverageDue, Document, Hold, Lot, Movement, Redating, table
 
-LOT, HOLD, MOVEMENT, DOCUMENT = (table(model) for model in (Lot, Hold, Movement, Document))
+LOT, HOLD, MOVEMENT, DOCUMENT, REDATING = (table(model) for model in (Lot, Hold, Movement, Document, Redating))
 _BALANCE, _DUE = table(Balance), table(CoverageDue)
 
 
@@ -85,20 +88,20 @@ def by_number(session: Session, numbers: Iterable[tuple[int, str]]) -> dict[tupl
     return {(row.item_id, row.lot_number): row for row in rows}
 
 
-def find_or_make(session: Session, wanted: Iterable[WantedLot], *, today: datetime) -> dict[tuple[int, str], LotRow]:
+def find_or_make(session: Session, wanted: Iterable[WantedLot], entry: Entry) -> dict[tuple[int, str], LotRow]:
     """The lots named, made where they are new.
 
     Raises
     ------
     LotConflict
         a lot that is known, or named twice here, with another expiry: one of the two labels was misread. A lot that
-        came in `today` (its first moment) and whose every movement has been reversed takes the new dates: that is how
-        a misread label is put right. Later it is not: figures of past days rest on the old date.
+        came in today and whose every movement has been reversed takes the new dates: that is how a misread label is
+        put right at the gate. Later it is `redate`, by a manager and with a reason.
     """
     wanted = list(wanted)
     _refuse_conflicts(wanted, {})
     known = by_number(session, ((lot.item_id, lot.lot_number) for lot in wanted))
-    known |= _redate(session, wanted, known, today)
+    known |= _redate_empty(session, wanted, known, entry)
     _refuse_conflicts(wanted, known)
     new = {(w.item_id, w.lot_number): w for w in wanted if (w.item_id, w.lot_number) not in known}
     if new:
@@ -109,12 +112,37 @@ def find_or_make(session: Session, wanted: Iterable[WantedLot], *, today: dateti
         )
         made = by_number(session, new)
         _refuse_conflicts(new.values(), made)  # somebody else may have made it just now
+        _journal_made(session, made.values(), entry)
         known |= made
     return known
 
 
-def _redate(
-    session: Session, wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow], today: datetime
+def _journal_made(session: Session, made: Iterable[LotRow], entry: Entry) -> None:
+    """The dates of a lot are sealed like a movement: who changes them behind our back is found."""
+    made = list(made)
+    codes = _item_codes(session, {lot.item_id for lot in made})
+    journal.write_all(
+        session,
+        [
+            journal.Change(
+                entry.actor, entry.now, "lot.made", f"{codes[lot.item_id]}/{lot.lot_number}", after=_dates(lot)
+            )
+            for lot in sorted(made, key=lambda lot: lot.id)
+        ],
+    )
+
+
+def _dates(lot: LotRow) -> journal.Facts:
+    return {"manufactured_on": lot.manufactured_on, "expires_on": lot.expires_on}
+
+
+def _item_codes(session: Session, ids: Iterable[int]) -> dict[int, str]:
+    rows = session.connection().execute(select(ITEM.c.id, ITEM.c.code).where(ITEM.c.id.in_(sorted(set(ids)))))
+    return {row.id: row.code for row in rows}
+
+
+def _redate_empty(
+    session: Session, wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow], entry: Entry
 ) -> dict[tuple[int, str], LotRow]:
     """Give lots that nothing stands of any more the dates they are now received with."""
     changed = {}
@@ -123,13 +151,82 @@ def _redate(
         if there is None or there.expires_on == lot.expires_on:
             continue
         share(session, [there.id])
-        if session.connection().execute(_STANDING, {"lot": there.id, "today": today}).first() is None:
-            made, ends = lot.manufactured_on, lot.expires_on
-            session.connection().execute(
-                update(LOT).where(LOT.c.id == there.id).values(manufactured_on=made, expires_on=ends)
-            )
-            changed[lot.item_id, lot.lot_number] = there._replace(manufactured_on=made, expires_on=ends)
+        if session.connection().execute(_STANDING, {"lot": there.id, "today": entry.day_start}).first() is None:
+            right = there._replace(manufactured_on=lot.manufactured_on, expires_on=lot.expires_on)
+            _set_dates(session, entry, there, right, "received again after every movement of it was reversed")
+            changed[lot.item_id, lot.lot_number] = right
     return changed
+
+
+def redate(
+    session: Session,
+    entry: Entry,
+    *,
+    item_id: int,
+    lot_number: str,
+    manufactured_on: date | None,
+    expires_on: date | None,
+    reason: str,
+) -> LotRow:
+    """Put the dates of a lot right where a label was misread. Figures as they were known before keep the old dates.
+
+    Refused: a lot that would end before it was made, or never though its item expires.
+    """
+    lot = _locked(session, item_id, lot_number)
+    if expires_on is None and _shelf_life_days(session, item_id) is not None:
+        detail = f"This item expires: give lot {lot_number} its last usable day."
+        raise Invalid(detail, code="expiry_required", faults=[Fault("/expires_on", "expiry_required", detail)])
+    if manufactured_on and expires_on and manufactured_on > expires_on:
+        detail = f"Lot {lot_number} would expire before it was made: check both dates."
+        raise Invalid(detail, code="dates_reversed", faults=[Fault("/expires_on", "dates_reversed", detail)])
+    right = lot._replace(manufactured_on=manufactured_on, expires_on=expires_on)
+    if right != lot:
+        _set_dates(session, entry, lot, right, reason)
+        _mark_due(session, lot, entry.now)
+    return right
+
+
+def _shelf_life_days(session: Session, item_id: int) -> int | None:
+    statement = select(ITEM.c.shelf_life_days).where(ITEM.c.id == item_id)
+    days: int | None = session.connection().execute(statement).scalar_one()
+    return days
+
+
+def _set_dates(session: Session, entry: Entry, lot: LotRow, right: LotRow, reason: str) -> None:
+    connection = session.connection()
+    connection.execute(update(LOT).where(LOT.c.id == lot.id).values(**_dates(right)))
+    connection.execute(
+        insert(REDATING).values(
+            lot_id=lot.id,
+            made_before=lot.manufactured_on,
+            expires_before=lot.expires_on,
+            made_after=right.manufactured_on,
+            expires_after=right.expires_on,
+            reason=reason,
+            recorded_at=entry.now,
+            actor=entry.actor,
+        )
+    )
+    subject = f"{_item_codes(session, [lot.item_id])[lot.item_id]}/{lot.lot_number}"
+    told = {**_dates(right), "reason": reason}
+    journal.write(
+        session, actor=entry.actor, now=entry.now, verb="lot.redated", subject=subject, before=_dates(lot), after=told
+    )
+
+
+class Dates(NamedTuple):
+    manufactured_on: date | None
+    expires_on: date | None
+
+
+def dates_known(session: Session, known_at: datetime) -> dict[int, Dates]:
+    """Lots that were dated otherwise at a moment: by lot, when they were made and when they expire as known then."""
+    rows = session.connection().execute(
+        select(REDATING.c.lot_id, REDATING.c.made_before, REDATING.c.expires_before)
+        .where(REDATING.c.recorded_at > known_at)
+        .order_by(REDATING.c.id.desc())
+    )
+    return {row.lot_id: Dates(row.made_before, row.expires_before) for row in rows}  # the first change after it stands
 
 
 def _refuse_conflicts(wanted: Iterable[WantedLot], known: dict[tuple[int, str], LotRow]) -> None:
@@ -158,25 +255,120 @@ def held(session: Session, lot_ids: Iterable[int]) -> set[int]:
     return set(session.connection().execute(_HELD, {"ids": sorted(set(lot_ids))}).scalars())
 
 
-def place_hold(session: Session, *, item_id: int, lot_number: str, reason: str, actor: str, now: datetime) -> LotRow:
-    """Stop a lot everywhere. Waits for issues that are picking it, and every later one sees the hold."""
-    lot = _locked(session, item_id, lot_number)
-    if held(session, [lot.id]):
-        raise Conflict(f"Lot {lot_number} is on hold already.", code="already_on_hold")
-    session.connection().execute(insert(HOLD).values(lot_id=lot.id, reason=reason, placed_by=actor, placed_at=now))
-    _mark_due(session, lot, now)
-    return lot
+class Standing(NamedTuple):
+    """A hold as it stands; `scope_id` is from where it was placed."""
+
+    reason: str
+    note: str | None
+    placed_by: str
+    placed_at: datetime
+    scope_id: int | None
 
 
-def lift_hold(session: Session, *, item_id: int, lot_number: str, actor: str, now: datetime) -> LotRow:
-    lot = _locked(session, item_id, lot_number)
-    lifted = session.connection().execute(
-        update(HOLD).where(HOLD.c.lot_id == lot.id, HOLD.c.lifted_at.is_(None)).values(lifted_by=actor, lifted_at=now)
+def holds(session: Session, lot_id: int) -> list[Standing]:
+    """The holds that stand on a lot, the latest first."""
+    rows = session.connection().execute(
+        select(HOLD.c.reason, HOLD.c.note, HOLD.c.placed_by, HOLD.c.placed_at, HOLD.c.scope_id)
+        .where(HOLD.c.lot_id == lot_id, HOLD.c.lifted_at.is_(None))
+        .order_by(HOLD.c.id.desc())
     )
-    if lifted.rowcount == 0:
-        raise Conflict(f"Lot {lot_number} is not on hold.", code="not_on_hold")
-    _mark_due(session, lot, now)
+    return [Standing._make(row) for row in rows]
+
+
+def place_hold(
+    session: Session,
+    *,
+    item_id: int,
+    lot_number: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    note: str | None = None,
+    scope_id: int | None = None,
+) -> LotRow:
+    """Stop a lot everywhere, for a reason. Waits for issues that are picking it, and every later one sees the hold.
+
+    Refused: a reason for which it is held already.
+    """
+    lot = _locked(session, item_id, lot_number)
+    if any(standing.reason == reason for standing in holds(session, lot.id)):
+        raise Conflict(f"Lot {lot_number} is on hold already ({reason}).", code="already_on_hold")
+    _place(session, lot, reason=reason, actor=actor, now=now, note=note, scope_id=scope_id)
     return lot
+
+
+def keep_held(
+    session: Session,
+    *,
+    item_id: int,
+    lot_number: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    note: str | None,
+    scope_id: int,
+) -> LotRow:
+    """Stop a lot for a reason, from a place; held for it already, it stays so and nothing changes.
+
+    A hold from elsewhere or from below is taken over from where both are reached: who lifts it must reach both.
+    """
+    lot = _locked(session, item_id, lot_number)
+    before = next((standing for standing in holds(session, lot.id) if standing.reason == reason), None)
+    if before is None:
+        _place(session, lot, reason=reason, actor=actor, now=now, note=note, scope_id=scope_id)
+        return lot
+    above = _above(session, before.scope_id, scope_id)
+    if above != before.scope_id:
+        _lift(session, lot, [reason], actor, now)
+        _place(session, lot, reason=reason, actor=actor, now=now, note=note or before.note, scope_id=above)
+    return lot
+
+
+def _above(session: Session, one: int | None, other: int) -> int:
+    """The lowest place that reaches both."""
+    if one is None:
+        return other
+    rows = session.connection().execute(select(PLACE.c.path).where(PLACE.c.id.in_([one, other]))).scalars()
+    paths = [path.strip("/").split("/") for path in rows]
+    shared = [int(a) for a, b in zip(paths[0], paths[-1], strict=False) if a == b]
+    return shared[-1] if shared else one
+
+
+def _place(
+    session: Session, lot: LotRow, *, reason: str, actor: str, now: datetime, note: str | None, scope_id: int | None
+) -> None:
+    session.connection().execute(
+        insert(HOLD).values(lot_id=lot.id, reason=reason, note=note, placed_by=actor, placed_at=now, scope_id=scope_id)
+    )
+    _journal_hold(session, lot, "hold.placed", actor, now, {"reason": reason, "note": note})
+    _mark_due(session, lot, now)
+
+
+def lift_hold(
+    session: Session, *, item_id: int, lot_number: str, actor: str, now: datetime, reason: str | None = None
+) -> LotRow:
+    """Let a lot go again: for one reason, or for all that stand."""
+    lot = _locked(session, item_id, lot_number)
+    standing = [one.reason for one in holds(session, lot.id) if reason in {None, one.reason}]
+    if not standing:
+        raise Conflict(f"Lot {lot_number} is not on hold.", code="not_on_hold")
+    _lift(session, lot, standing, actor, now)
+    return lot
+
+
+def _lift(session: Session, lot: LotRow, reasons: Sequence[str], actor: str, now: datetime) -> None:
+    session.connection().execute(
+        update(HOLD)
+        .where(HOLD.c.lot_id == lot.id, HOLD.c.lifted_at.is_(None), HOLD.c.reason.in_(reasons))
+        .values(lifted_by=actor, lifted_at=now)
+    )
+    _journal_hold(session, lot, "hold.lifted", actor, now, {"reasons": sorted(reasons)})
+    _mark_due(session, lot, now)
+
+
+def _journal_hold(session: Session, lot: LotRow, verb: str, actor: str, now: datetime, after: journal.Facts) -> None:
+    subject = f"{_item_codes(session, [lot.item_id])[lot.item_id]}/{lot.lot_number}"
+    journal.write(session, actor=actor, now=now, verb=verb, subject=subject, after=after)
 
 
 def _mark_due(session: Session, lot: LotRow, now: datetime) -> None:

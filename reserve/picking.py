@@ -73,6 +73,7 @@ def order_usable(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _shortage(
     n: int, line: IssueLine, item: ItemRow, there: list[Candidate], fresh: list[Candidate], shelf: Shelf
 ) -> dict[str, object]:
+    promised = sum(c.promised for c in fresh if not c.expired and not c.held)
     return {
         "line": n,
         "item": item.code,
@@ -80,6 +81,7 @@ def _shortage(
         "on_hand": sum(shelf.on_hand[c.lot_id] for c in (there if line.lot_number is None else fresh)),
         "usable": sum(c.available for c in fresh if c.usable),
         "requested": line.quantity,
+        **({"promised": promised} if promised else {}),
     }
 
 
@@ -107,7 +109,9 @@ def _refuse_shortage(
         if below is not None:
             raise _would_go_negative(entry, items[n].code, below, f"/lines/{n}/quantity")
     detail = "; ".join(
-        f"{r['item']}: {r['requested']} requested, {r['usable']} usable of {r['on_hand']}" for r in short
+        f"{r['item']}: {r['requested']} requested, {r['usable']} usable of {r['on_hand']}"
+        + (f" ({r['promised']} more are promised to requisitions)" if "promised" in r else "")
+        for r in short
     )
     raise InsufficientStock(
         f"Too little usable stock, nothing was moved: {detail}. Ask for less, or receive more first.",

@@ -6,25 +6,39 @@ kind and day waits for this transaction to end.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import Date, TextClause, bindparam, insert, text, update
+from sqlalchemy import Date, TextClause, bindparam, insert, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
-from reserve.errors import Fault, InsufficientStock, Invalid
+from reserve.errors import Conflict, Fault, InsufficientStock, Invalid
 from reserve.lots import LotRow
-from reserve.model import NUMBER_PREFIX, Balance, CoverageDue, Document, DocumentKind, Movement, Purpose, table
+from reserve.model import (
+    NUMBER_PREFIX,
+    Balance,
+    CoverageDue,
+    Document,
+    DocumentKind,
+    LastCount,
+    LocationKind,
+    Movement,
+    Purpose,
+    table,
+)
 
 REQUISITION_PREFIX = "RQ"
 
-DOCUMENT, MOVEMENT, BALANCE, DUE = (table(model) for model in (Document, Movement, Balance, CoverageDue))
+DOCUMENT, MOVEMENT, BALANCE, DUE, LAST_COUNT = (
+    table(model) for model in (Document, Movement, Balance, CoverageDue, LastCount)
+)
 
 
 class Recorded(NamedTuple):
@@ -51,8 +65,12 @@ class Recorded(NamedTuple):
 
 
 class Posted(NamedTuple):
+    """A document as it was recorded; `more` is what its kind tells beside its movements."""
+
     document: str
     movements: list[Recorded]
+    more: Mapping[str, Any] = MappingProxyType({})
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,9 @@ def post(
     """Shift the balances, queue the assessment, append the document and its movements: five statements."""
     connection = session.connection()
     _shift(session, moves)
+    if entry.occurred is not None:
+        # after the balances are locked, so that a count approved meanwhile is seen
+        _refuse_before_count(session, entry, moves, occurred_at)
     due = sorted({(end.id, move.item.id) for move in moves for end in (move.source, move.target) if end.inside})
     mark_due(session, due, entry.now)
     number, document_id, first_movement = _numbered(session, NUMBER_PREFIX[kind], entry.today, told.number)
@@ -160,7 +181,42 @@ def post(
         )
         for movement_id, move in zip(ids, moves, strict=True)
     ]
-    return Posted(number, recorded)
+    return Posted(number, recorded, id=document_id)
+
+
+def _refuse_before_count(session: Session, entry: Entry, moves: Sequence[Move], occurred_at: datetime) -> None:
+    """What was counted and approved stands: nothing is entered behind it."""
+    touched = {
+        (end.id, move.lot.id): (n, move)
+        for n, move in enumerate(moves)
+        for end in (move.source, move.target)
+        if end.stocked
+    }
+    rows = session.connection().execute(_COUNTED_SINCE, {"pairs": sorted(touched), "moment": occurred_at})
+    counted = [(*touched[row.location_id, row.lot_id], row.counted_at) for row in rows]
+    if not counted:
+        return
+    faults = [
+        Fault(
+            f"/lines/{n}",
+            "before_last_count",
+            f"Lot {move.lot.lot_number} of {move.item.code} was counted on {entry.day_of(when)} and that was approved: "
+            "no earlier entry is made. Record it as an adjustment of today.",
+        )
+        for n, move, when in sorted(counted, key=lambda found: found[0])
+    ]
+    raise Conflict(faults[0].detail, code="before_last_count", faults=faults)
+
+
+def alone(session: Session) -> None:
+    """Let no other document be recorded until this transaction ends: for many documents in one.
+
+    A number is taken after the balances it goes with are locked. Whoever goes on to a second document would lock
+    balances after a number, and could wait for somebody who waits for the number.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":  # on SQLite whoever writes is alone
+        connection.execute(text("LOCK TABLE balance IN EXCLUSIVE MODE"))
 
 
 def next_number(session: Session, prefix: str, day: date) -> str:
@@ -193,12 +249,21 @@ def _append(session: Session, first: int | None, rows: list[dict[str, object]]) 
 
 
 def _shift(session: Session, moves: Sequence[Move]) -> None:
-    """Balances follow: out by a conditional update, in by an upsert, both in the order of (place, lot)."""
+    """Balances follow: what is on the road last, so that a dispatch and an arrival cannot wait for each other."""
+    places = {end.id: end for move in moves for end in (move.source, move.target) if end.inside}
+    for on_the_road in (False, True):
+        ids = {i for i, place in places.items() if (place.kind == LocationKind.TRANSIT) == on_the_road}
+        if ids:
+            _shift_at(session, moves, ids)
+
+
+def _shift_at(session: Session, moves: Sequence[Move], places: set[int]) -> None:
+    """Out by a conditional update, in by an upsert, both in the order of (place, lot)."""
     change: dict[tuple[int, int], int] = defaultdict(int)
     for move in moves:
-        if move.source.inside:
+        if move.source.id in places:
             change[move.source.id, move.lot.id] -= move.quantity
-        if move.target.inside:
+        if move.target.id in places:
             change[move.target.id, move.lot.id] += move.quantity
     out = [{"location": p, "lot": t, "taken": -c} for (p, t), c in sorted(change.items()) if c < 0]
     into = [{"location_id": p, "lot_id": t, "on_hand": c} for (p, t), c in sorted(change.items()) if c > 0]
@@ -226,6 +291,10 @@ def too_much(pointer: str) -> Invalid:
     return Invalid(detail, code="quantity_too_large", faults=[Fault(pointer, "quantity_too_large", detail)])
 
 
+_COUNTED_SINCE = select(LAST_COUNT.c.location_id, LAST_COUNT.c.lot_id, LAST_COUNT.c.counted_at).where(
+    tuple_(LAST_COUNT.c.location_id, LAST_COUNT.c.lot_id).in_(bindparam("pairs", expanding=True)),
+    LAST_COUNT.c.counted_at >= bindparam("moment"),
+)
 # Statements are prepared once: building them per call costs more than running them.
 _NEXT_IDS = {
     # the next document's id, and the next movement's where it is ours to count

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Select, bindparam, select, union_all
+from sqlalchemy import Select, bindparam, func, select, union_all
 from sqlmodel import Session
 
 from reserve import lots
 from reserve.catalogue import Place
 from reserve.fefo import Candidate
 from reserve.lots import LOT, LotRow
+from reserve.model import Allocation, table
 from reserve.posting import BALANCE, MOVEMENT
+
+ALLOCATION = table(Allocation)
 
 
 class Flow(NamedTuple):
@@ -23,11 +26,19 @@ class Flow(NamedTuple):
 class Shelf:
     """The lots of some items at one place, locked; how much of each may leave at a moment."""
 
-    def __init__(self, place: Place, on_hand: dict[int, int], found: dict[int, LotRow], held: set[int]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        on_hand: dict[int, int],
+        found: dict[int, LotRow],
+        held: set[int],
+        promised: dict[int, int] | None = None,
+    ) -> None:
         self.place = place
         self.on_hand = on_hand
         self.lots = found
-        self.held = held
+        self.held = held if place.bay_of is None else set(found)  # what lies in a bay waits for inspection
+        self.promised = promised or {}
         self.later: list[Flow] = []
         self.available = dict(on_hand)
 
@@ -58,9 +69,10 @@ class Shelf:
                 lot.item_id,
                 lot.lot_number,
                 lot.expires_on,
-                self.available[lot.id],
+                max(0, self.available[lot.id] - self.promised.get(lot.id, 0)),
                 expired=lots.is_expired(lot.expires_on, day),
                 held=lot.id in self.held,
+                promised=self.promised.get(lot.id, 0),
             )
             for lot in self.lots.values()
         ]
@@ -85,7 +97,15 @@ def lock_shelf(session: Session, place: Place, item_ids: Iterable[int], least: i
     rows = session.connection().execute(_LOCK_BALANCES_OF_ITEMS, asked)
     on_hand = {row.lot_id: row.on_hand for row in rows}
     found = lots.share(session, on_hand) if on_hand else {}
-    return Shelf(place, on_hand, found, lots.held(session, on_hand) if on_hand else set())
+    if not on_hand:
+        return Shelf(place, {}, {}, set())
+    return Shelf(place, on_hand, found, lots.held(session, on_hand), promised(session, place, on_hand))
+
+
+def promised(session: Session, place: Place, lot_ids: Iterable[int]) -> dict[int, int]:
+    """What requisitions have been promised of these lots here. Read under the lock of their balances."""
+    rows = session.connection().execute(_PROMISED, {"location": place.id, "lots": sorted(lot_ids)})
+    return {row.lot_id: int(row.promised) for row in rows}
 
 
 def lock_lots(session: Session, place: Place, named: Iterable[LotRow]) -> Shelf:
@@ -129,6 +149,15 @@ _LOCK_BALANCES_OF_ITEMS = (
     )
     .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
     .with_for_update(of=BALANCE)
+)
+
+
+_PROMISED = (
+    select(ALLOCATION.c.lot_id, func.sum(ALLOCATION.c.quantity).label("promised"))
+    .where(
+        ALLOCATION.c.location_id == bindparam("location"), ALLOCATION.c.lot_id.in_(bindparam("lots", expanding=True))
+    )
+    .group_by(ALLOCATION.c.lot_id)
 )
 
 

@@ -1,5 +1,6 @@
 """Questions to the ledger: what lies where, now or at the end of any day, and what moved. Reads only."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
+from reserve import lots
 from reserve.catalogue import ITEM, PLACE, Place
 from reserve.entry import day_bounds
 from reserve.lots import HOLD, LOT, is_expired
@@ -16,6 +18,7 @@ from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, Recorded
 
 ALLOCATION = table(Allocation)
 
+OWN = "reserve"
 INSPECTION = "inspection"
 """Why goods in a bay are not usable yet."""
 
@@ -61,6 +64,8 @@ class StockQuestion(NamedTuple):
     include_zero: bool = False
     after: tuple[int, int] | None = None
     limit: int | None = None
+    owner: str | None = None
+    """`reserve`: what is the reserve's own; else whose it is by name."""
 
 
 def rows(session: Session, question: StockQuestion) -> list[StockRow]:
@@ -91,7 +96,8 @@ def rows(session: Session, question: StockQuestion) -> list[StockRow]:
     )
     if question.limit is not None:
         statement = statement.limit(question.limit)
-    return [_stock_row(row, question.day) for row in session.connection().execute(statement)]
+    known = {} if question.known_at is None else lots.dates_known(session, question.known_at)
+    return [_stock_row(row, question.day, known) for row in session.connection().execute(statement)]
 
 
 def end_of_day(day: date, zone: ZoneInfo) -> datetime:
@@ -99,10 +105,14 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
     return day_bounds(day, zone)[1]
 
 
-def _stock_row(row: Row[*tuple[Any, ...]], day: date) -> StockRow:
+def _stock_row(row: Row[*tuple[Any, ...]], day: date, known: Mapping[int, lots.Dates]) -> StockRow:
     found = StockRow(*row)
+    until = known[found.lot_id].expires_on if found.lot_id in known else found.expires_on
     return found._replace(
-        on_hand=int(found.on_hand), allocated=int(found.allocated), expired=is_expired(found.expires_on, day)
+        on_hand=int(found.on_hand),
+        allocated=int(found.allocated),
+        expires_on=until,
+        expired=is_expired(until, day),
     )
 
 
@@ -114,6 +124,8 @@ def _asked(question: StockQuestion, on_hand: ColumnElement[int]) -> list[ColumnE
         wanted.append(LOT.c.item_id == question.item_id)
     if question.lot_number is not None:
         wanted.append(LOT.c.lot_number == question.lot_number)
+    if question.owner is not None:
+        wanted.append(PLACE.c.owner.is_(None) if question.owner == OWN else PLACE.c.owner == question.owner)
     if not question.include_zero:
         wanted.append(on_hand != 0)
     if question.after is not None:

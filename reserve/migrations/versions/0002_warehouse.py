@@ -304,8 +304,29 @@ def _history() -> None:
         sa.PrimaryKeyConstraint("kind", "row_id"),
         sa.UniqueConstraint("number", "position", name="seal_entry_position"),
     )
-    for table in ("document", "consumption"):
+    _lots_known()
+    for table in ("document", "consumption", "journal"):
         op.execute(f"INSERT INTO unsealed (kind, row_id) SELECT '{table}', id FROM {table} ORDER BY id")
+
+
+def _lots_known() -> None:
+    """The dates of the lots there are, as this version finds them: from here on they are sealed like everything else."""
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if sqlite else "now()"
+    dates = "json_object('expires_on', lot.expires_on, 'manufactured_on', lot.manufactured_on)"
+    dates = (
+        dates
+        if sqlite
+        else (
+            "'{\"expires_on\":' || coalesce(to_json(lot.expires_on)::text, 'null')"
+            " || ',\"manufactured_on\":' || coalesce(to_json(lot.manufactured_on)::text, 'null') || '}'"
+        )
+    )
+    op.execute(
+        "INSERT INTO journal (recorded_at, actor, verb, subject, after) "
+        f"SELECT {now}, 'reserve migrate', 'lot.made', item.code || '/' || lot.lot_number, {dates} "
+        "FROM lot JOIN item ON item.id = lot.item_id ORDER BY lot.id"
+    )
 
 
 def _add_reference(table: str, column: str, target: str) -> None:
