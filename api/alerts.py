@@ -3,15 +3,17 @@
 import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
+from sqlmodel import Session
 
 from api import notify
 from api.bodies import Code, Short, Strict, body_of, parse
 from api.desk import AtDesk, Recording, answer, language_of, moment, page, place_in_body, place_in_path, read_cursor
 from api.stock import Body, CodeAsked, Limit
-from reserve import access, alerts, catalogue
+from reserve import access, alerts, catalogue, journal
 from reserve.access import Verb
 from reserve.errors import Fault, Invalid, Unknown
 from reserve.model import Level
@@ -80,7 +82,9 @@ def post_receiver(desk: AtDesk, request: Request, raw: Body) -> Response:
     def work(recording: Recording) -> dict[str, Any]:
         place_in_body(recording, Verb.ADMINISTER, body.scope, "/scope")
         new = alerts.NewReceiver(**body.model_dump())
-        return _receiver(alerts.add_receiver(recording.session, new, recording.now))
+        made = alerts.add_receiver(recording.session, new, recording.now)
+        write_receiver(recording.session, recording.actor.signature, recording.now, "receiver.made", made)
+        return _receiver(made)
 
     return desk.record(request, raw, work)
 
@@ -90,7 +94,8 @@ def delete_receiver(desk: AtDesk, request: Request, receiver_id: ReceiverId) -> 
     """Tell it nothing more. Its history stays."""
 
     def work(recording: Recording) -> dict[str, Any]:
-        _own(recording, receiver_id)
+        own = _own(recording, receiver_id)
+        write_receiver(recording.session, recording.actor.signature, recording.now, "receiver.retired", own)
         alerts.retire_receiver(recording.session, receiver_id, recording.now)
         return {}
 
@@ -110,19 +115,36 @@ def post_receiver_test(desk: AtDesk, request: Request, receiver_id: ReceiverId) 
     return answer({"delivered": outcome.delivered, "error": outcome.error})
 
 
+def write_receiver(session: Session, actor: str, now: datetime, verb: str, row: alerts.ReceiverRow) -> None:
+    """What became of a receiver, in the journal. Of its address only the host: the rest may be a token."""
+    parts = urlsplit(row.url)
+    told = {
+        "name": row.name,
+        "kind": row.kind,
+        "url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        "signed": row.secret is not None,
+        "scope": row.scope,
+        "levels": sorted(row.levels),
+        "language": row.language,
+    }
+    facts: dict[str, Any] = {"before": told} if verb == "receiver.retired" else {"after": told}
+    journal.write(session, actor=actor, now=now, verb=verb, subject=f"receiver {row.id}", **facts)
+
+
 def _require_admin(desk: AtDesk, request: Request) -> None:
     """Before an address is looked up: only an admin may make us resolve names."""
     with desk.asking(request) as (_session, actor):
         access.require(actor, Verb.ADMINISTER, None)
 
 
-def _own(recording: Recording, receiver_id: int) -> None:
+def _own(recording: Recording, receiver_id: int) -> alerts.ReceiverRow:
     access.require(recording.actor, Verb.ADMINISTER, None)
     rows = alerts.active_receivers(recording.session)
     row = next((r for r in rows if r.id == receiver_id), None)
     if row is None:
         raise Unknown(f"There is no receiver {receiver_id}.", code="unknown_receiver")
     access.require(recording.actor, Verb.ADMINISTER, catalogue.place(recording.session, row.scope))
+    return row
 
 
 def _receiver(row: alerts.ReceiverRow) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pydantic_core import PydanticCustomError
 from api.bodies import Code, Day, Long, Quantity, Short, Strict, body_of, parse
 from api.desk import AtDesk, DryRun, Recording, answer, page, place_in_body, read_cursor
 from api.stock import Body, Limit
-from reserve import access, assessment, catalogue, coverage, policy
+from reserve import access, assessment, catalogue, coverage, journal, policy
 from reserve.access import Verb
+from reserve.errors import Unknown
 from reserve.model import OUTSIDE, Category, ConsumptionSource, LocationKind, PolicyKind
 
 router = APIRouter(prefix="/v1")
@@ -55,6 +56,14 @@ class LocationIn(Strict):
     consumption_source: ConsumptionSource | None = None
     opened_on: Day | None = None
     closed_on: Day | None = None
+    owner: Short | None = None
+    keeper: Short | None = None
+
+
+class LocationChange(Strict):
+    """`inspects`: what is received here waits in its bay until it has been inspected (验收待检)."""
+
+    inspects: Annotated[bool, Field(strict=True)]
 
 
 def _norm(value: object) -> Fraction | None:
@@ -134,7 +143,9 @@ def post_item(desk: AtDesk, request: Request, raw: Body) -> Response:
         given = body.model_dump(exclude={"packs"})
         packs = [catalogue.NewPack(**pack.model_dump()) for pack in body.packs]
         made = catalogue.add_item(recording.session, catalogue.NewItem(**given, packs=packs))
-        return _item(made, catalogue.packs(recording.session))
+        answered = _item(made, catalogue.packs(recording.session))
+        _journal(recording, "item.made", made.code, answered)
+        return answered
 
     return desk.record(request, raw, work)
 
@@ -147,9 +158,36 @@ def post_location(desk: AtDesk, request: Request, raw: Body) -> Response:
     def work(recording: Recording) -> dict[str, Any]:
         above = place_in_body(recording, Verb.MANAGE, body.parent, "/parent")
         made = catalogue.add_location(recording.session, catalogue.NewLocation(**body.model_dump()))
-        return _place(made, {above.id: above.code})
+        answered = _place(made, {above.id: above.code})
+        _journal(recording, "location.made", made.code, answered)
+        return answered
 
     return desk.record(request, raw, work)
+
+
+@router.patch("/locations/{code}", openapi_extra=body_of(LocationChange), tags=["catalogue"])
+def patch_location(desk: AtDesk, request: Request, code: str, raw: Body) -> Response:
+    """Switch inspection of what is received on or off."""
+    body = parse(LocationChange, request, raw)
+
+    def work(recording: Recording) -> dict[str, Any]:
+        place = access.reach(recording.session, recording.actor, Verb.MANAGE, code)
+        if place is None:
+            raise Unknown(f"There is no location {code}.", code="unknown_location")
+        changed = catalogue.set_inspection(recording.session, place, inspects=body.inspects)
+        journal.write(
+            recording.session,
+            actor=recording.actor.signature,
+            now=recording.now,
+            verb="location.changed",
+            subject=code,
+            before={"inspects": place.inspects},
+            after={"inspects": changed.inspects},
+        )
+        codes = {p.id: p.code for p in catalogue.places(recording.session)}
+        return _place(changed, codes)
+
+    return desk.record(request, raw, work, status=200)
 
 
 @router.post("/policies", status_code=201, openapi_extra=body_of(PolicyIn), tags=["catalogue"])
@@ -175,6 +213,13 @@ def post_policy(
         return desk.record(request, raw, work)
     except DryRun as ended:
         return answer(ended.found)
+
+
+def _journal(recording: Recording, verb: str, code: str, made: dict[str, Any]) -> None:
+    facts = {name: value for name, value in made.items() if name != "code"}
+    journal.write(
+        recording.session, actor=recording.actor.signature, now=recording.now, verb=verb, subject=code, after=facts
+    )
 
 
 def _standing(recording: Recording, scope: catalogue.Place, day: date) -> dict[str, assessment.Assessment]:
@@ -224,6 +269,10 @@ def _place(place: catalogue.Place, codes: dict[int, str]) -> dict[str, Any]:
         "consumption_source": place.consumption_source,
         "opened_on": place.opened_on,
         "closed_on": place.closed_on,
+        "owner": place.owner,
+        "keeper": place.keeper,
+        "inspects": place.inspects,
+        "bay_of": None if place.bay_of is None else codes.get(place.bay_of),
     }
 
 

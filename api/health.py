@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Response
 
 from api.desk import AtDesk, as_json, moment
-from reserve import beats, database
+from reserve import beats, database, seals
 from reserve.errors import Refusal
 
 router = APIRouter(tags=["operations"])
@@ -30,12 +30,16 @@ def readyz(desk: AtDesk) -> Response:
         with database.reading(desk.engine) as session:
             beat_at = beats.latest(session)
             waiting, since = beats.due(session)
+            sealed, unsealed = seals.last(session), seals.waiting(session)
     except Refusal as refusal:
         return _answer(503, {"status": "unready", "code": refusal.code, "detail": refusal.detail})
     facts: dict[str, object] = {
         "worker_beat_at": moment(beat_at),
         "coverage_due": waiting,
         "coverage_due_since": moment(since),
+        "seal": None if sealed is None else {"number": sealed.number, "digest": sealed.digest},
+        "unsealed": unsealed.rows,
+        "oldest_unsealed_seconds": None if unsealed.since is None else round((now - unsealed.since).total_seconds()),
     }
     late = max(LATE_AT_LEAST, timedelta(seconds=LATE_BEATS * desk.settings.beat_seconds))
     if beat_at is None or now - beat_at > late:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+SEAL_KEY_MIN = 32
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the sentence says which and what to write instead."""
 
 
-def _setting(default: Any, explained: str) -> Any:  # noqa: ANN401 - dataclasses.field's own type
-    return field(default=default, metadata={"explained": explained})
+def _setting(default: Any, explained: str, *, secret: bool = False) -> Any:  # noqa: ANN401 - dataclasses.field's own type
+    return field(default=default, repr=not secret, metadata={"explained": explained, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,19 @@ class Settings:
         "", "hosts or networks inside your own net that may be alert receivers, comma-separated: 10.1.2.0/24, hooks.lan"
     )
     receiver_timeout_seconds: float = _setting(10.0, "how long one sending to a receiver may take in all")
+    seal_key: str = _setting(
+        "",
+        "signs the seals over history: 32 characters or more, kept where the database's owner cannot read it",
+        secret=True,
+    )
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def sealing_key(self) -> bytes | None:
+        return self.seal_key.encode() or None
 
     @property
     def runs_worker(self) -> bool:
@@ -66,7 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def explained(settings: Settings) -> list[tuple[str, str, str]]:
-    """(variable, value, what it is for), with passwords in addresses left out."""
+    """(variable, value, what it is for), with secrets and passwords in addresses left out."""
     from sqlalchemy import make_url
 
     rows = []
@@ -74,6 +85,8 @@ def explained(settings: Settings) -> list[tuple[str, str, str]]:
         value = str(getattr(settings, setting.name))
         if setting.name == "database_url":
             value = make_url(value).render_as_string(hide_password=True)
+        if value and setting.metadata["secret"]:
+            value = "***"
         rows.append((f"RESERVE_{setting.name.upper()}", value, str(setting.metadata["explained"])))
     return rows
 
@@ -110,6 +123,11 @@ def _check(settings: Settings) -> None:
     ):
         if value not in words:
             raise SettingsError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
+    if 0 < len(settings.seal_key) < SEAL_KEY_MIN:
+        raise SettingsError(
+            f"RESERVE_SEAL_KEY has {SEAL_KEY_MIN} characters or more: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one."
+        )
     try:
         ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""The worker: `beat` assesses what is due, raises what is news, and delivers what waits."""
+"""The worker: `beat` seals what was written, assesses what is due, raises what is news, and delivers what waits."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from api import notify
 from api.desk import Desk
-from reserve import alerts, beats, catalogue, coverage, database, outbox
+from reserve import alerts, beats, catalogue, coverage, database, outbox, seals
 from reserve.catalogue import ItemRow
 from reserve.errors import Refusal
 from reserve.outbox import Claimed, Outcome
@@ -22,6 +22,9 @@ from reserve.outbox import Claimed, Outcome
 log = logging.getLogger("reserve.worker")
 
 ITEMS_A_BEAT = 200
+SEALS_A_BEAT = 50
+"""Two or three seconds: after an upgrade or a large import, sealing must not keep the city from being assessed."""
+
 SENDINGS = 8
 JUMP_FORWARD = timedelta(hours=1)
 JUMP_BACK = timedelta(minutes=5)
@@ -39,7 +42,7 @@ class Beat(NamedTuple):
 
 
 def beat(desk: Desk, name: str = "worker", progress: Progress | None = None) -> Beat:
-    """Everything that is due, once: the heartbeat, the assessments, the deliveries."""
+    """Everything that is due, once: the heartbeat, the seals, the assessments, the deliveries."""
     rows, raised = assess_due(desk, name, progress)
     delivered, failed = deliver_due(desk)
     return Beat(rows, raised, delivered, failed)
@@ -49,13 +52,15 @@ def beat(desk: Desk, name: str = "worker", progress: Progress | None = None) -> 
 
 
 def assess_due(desk: Desk, name: str = "worker", progress: Progress | None = None) -> tuple[int, int]:
-    """Assess the items whose stock, use or policy changed, and on a new day all. One transaction an item.
+    """Seal what was written, then assess the items whose stock, use or policy changed, and on a new day all.
 
+    One transaction an item, one a seal.
     Returns the rows assessed and the alerts raised.
     """
     now = desk.clock()
     moment = coverage.when(None, now=now, zone=desk.zone)
     database.transact(desk.engine, lambda session: beats.live(session, name, now))
+    seal_waiting(desk)
     with database.reading(desk.engine) as session:
         due = coverage.items_due(session, ITEMS_A_BEAT)
         old = coverage.out_of_date(session, coverage.board(session, moment), moment.as_of)
@@ -78,18 +83,42 @@ def assess_due(desk: Desk, name: str = "worker", progress: Progress | None = Non
     return rows, raised
 
 
+def seal_waiting(desk: Desk) -> int:
+    """Seal what waits now, in transactions so short that no writer feels them; what comes meanwhile waits a beat.
+
+    Returns the seals written.
+    """
+    with database.reading(desk.engine) as session:
+        until = seals.waiting(session).newest
+    made = 0
+    try:
+        while made < SEALS_A_BEAT and database.transact(desk.engine, _seal(desk, until)) is not None:
+            made += 1
+    except Refusal:
+        raise
+    except Exception:  # a bug in sealing must not leave the city unwatched; /readyz and verify say what waits
+        log.exception("what was written could not be sealed")
+    return made
+
+
+def _seal(desk: Desk, until: int) -> Callable[[Session], seals.Sealed | None]:
+    now, key = desk.clock(), desk.settings.sealing_key
+    return lambda session: seals.seal(session, now, key=key, until=until)
+
+
 def _assess(item: ItemRow, desk: Desk, *, everywhere: bool) -> Callable[[Session], tuple[int, int]]:
     now = desk.clock()
     moment = coverage.when(None, now=now, zone=desk.zone)
 
     def work(session: Session) -> tuple[int, int]:
+        before = seals.last(session)
         changed = coverage.take_due(session, item.id)
         world = coverage.board(session, moment)
         scopes = coverage.scopes_of(session, world, item)
         if not everywhere:
             scopes = coverage.scopes_due(world, scopes, changed)
         found = coverage.assess_item(session, world, item, scopes, moment)
-        coverage.store(session, found, now)
+        coverage.store(session, found, now, seals.over_all_since(session, before))
         return len(found), alerts.consider(session, found, now)
 
     return work

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlalchemy import func, insert, select
 from sqlmodel import Session
 
-from reserve import catalogue, consumption, ledger, lots, replay
+from reserve import catalogue, consumption, journal, ledger, lots, posting, replay
 from reserve.catalogue import PACK, ItemRow, NewItem, NewLocation, NewPack, Place
 from reserve.columns import COLUMNS, KINDS, REASONS, SheetKind, adjustment_reason
 from reserve.consumption import CONSUMPTION
@@ -90,7 +90,7 @@ _ITEM_FIELDS = ("name_zh", "name_en", "category", "base_unit", "standard", "shel
 _PACK_FIELDS = {"units_per_pack": "units_per_pack", "pack_name": "name"}
 
 
-def _items(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+def _items(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
     """One row an item, or several with the same item and another pack."""
     known = {item.code: item for item in catalogue.items(session)}
     packs = {pack.gtin: pack for pack in catalogue.packs(session)}
@@ -115,11 +115,33 @@ def _items(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) ->
             _refuse_other_pack(row, pack, there, codes, sheet)
         recorded += (row is first[item] and kept is None) or (pack is not None and there is None)
     sheet.faults.refuse()
-    for new in new_items.values():
-        catalogue.add_item(session, new._replace(packs=new_packs.pop(new.code, ())))
+    made = [new._replace(packs=new_packs.pop(new.code, ())) for new in new_items.values()]
+    for new in made:
+        catalogue.add_item(session, new)
+    _journal_items(session, entry, made, new_packs)
     _add_packs(session, {known[item].id: added for item, added in new_packs.items()})
     progress(len(sheet.rows), len(sheet.rows))
     return _told(SheetKind.ITEMS, sheet, recorded)
+
+
+def _journal_items(
+    session: Session, entry: Entry, made: Iterable[NewItem], packed: Mapping[str, Sequence[NewPack]]
+) -> None:
+    new = [
+        journal.Change(
+            entry.actor, entry.now, "item.made", item.code, after={**_facts(item), "packs": [*map(_facts, item.packs)]}
+        )
+        for item in made
+    ]
+    more = [
+        journal.Change(entry.actor, entry.now, "item.packed", code, after={"packs": [*map(_facts, packs)]})
+        for code, packs in packed.items()
+    ]
+    journal.write_all(session, [*new, *more])
+
+
+def _facts(new: NewItem | NewPack | NewLocation) -> dict[str, object]:
+    return {name: value for name, value in new._asdict().items() if name != "code"}
 
 
 def _pack(row: Row, faults: Faults) -> NewPack | None:
@@ -196,7 +218,7 @@ def _said(value: object) -> str:
 # -- locations --------------------------------------------------------------------------------------------------------
 
 
-def _locations(session: Session, _entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
+def _locations(session: Session, entry: Entry, sheet: Sheet, progress: Progress) -> Imported:
     """Places in any order: a parent may stand below its children."""
     known = {place.code: place for place in catalogue.places(session)}
     codes = {place.id: place.code for place in known.values()}
@@ -218,9 +240,14 @@ def _locations(session: Session, _entry: Entry, sheet: Sheet, progress: Progress
     sheet.faults.refuse()
     ordered = _parents_first(new, sheet.faults)
     sheet.faults.refuse()
-    for done, row in enumerate(ordered, start=1):
-        catalogue.add_location(session, NewLocation(**row.values))
+    made = [NewLocation(**row.values) for row in ordered]
+    for done, new_place in enumerate(made, start=1):
+        catalogue.add_location(session, new_place)
         progress(done, len(ordered))
+    journal.write_all(
+        session,
+        [journal.Change(entry.actor, entry.now, "location.made", place.code, after=_facts(place)) for place in made],
+    )
     return _told(SheetKind.LOCATIONS, sheet, len(ordered))
 
 
@@ -420,6 +447,7 @@ def _record(session: Session, entry: Entry, sheet: Sheet, progress: Progress) ->
     Once something is refused nothing will be kept, and the lines of that document are judged one by one. A place and
     item that was refused is not judged again: what follows from a first mistake would only be noise.
     """
+    posting.alone(session)
     documents: list[str] = []
     refused: set[tuple[str, str]] = set()
     done = 0

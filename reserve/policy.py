@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from forecasting.peak import parse_method
-from reserve import catalogue
+from reserve import catalogue, journal
 from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
 from reserve.errors import AlreadyThere, Fault, Invalid, UnknownItem
@@ -108,11 +108,30 @@ def add(session: Session, entry: Entry, new: NewPolicy) -> PolicyRow:
             actor=entry.actor,
         )
     )
-    made = next(p for p in versions(session) if (p.code, p.effective_from) == (new.code, new.effective_from))
+    told = [p for p in versions(session) if p.code == new.code]
+    made = next(p for p in told if p.effective_from == new.effective_from)
+    replaced = [p for p in told if p.effective_from < new.effective_from]
+    journal.write(
+        session,
+        actor=entry.actor,
+        now=entry.now,
+        verb="policy.made",
+        subject=new.code,
+        before=_facts(replaced[-1], new) if replaced else None,
+        after=_facts(made, new),
+    )
     below = [p for p in catalogue.places(session) if scope.holds(p)]
     spoken_of = [i for i in catalogue.items(session) if made.speaks_of(i)]
     mark_due(session, ((p.id, i.id) for i in spoken_of for p in below), entry.now)
     return made
+
+
+def _facts(row: PolicyRow, new: NewPolicy) -> journal.Facts:
+    """A version as the journal keeps it: by codes, which all versions of a policy share."""
+    values = row._asdict()
+    for told_otherwise in ("code", "item_id", "scope_id", "recorded_at", "actor"):
+        del values[told_otherwise]
+    return {**values, "item": new.item, "scope": new.scope}
 
 
 def _refuse_rewriting(session: Session, entry: Entry, new: NewPolicy) -> None:

@@ -4,46 +4,68 @@ Each check is one statement, so that it sees one moment of the books even where 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, Subquery, cast, func, literal, null, or_, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
+from reserve import paperwork, seals
 from reserve.catalogue import ITEM, PLACE
+from reserve.findings import Finding
 from reserve.lots import LOT
 from reserve.model import OUTSIDE, DocumentKind
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT
 from reserve.replay import REPLAY
 
-APPEND_ONLY = ("document", "movement", "consumption", "alert")
+__all__ = ["APPEND_ONLY", "QUEUED", "Finding", "facts", "snapshot", "verify"]
+
+APPEND_ONLY = ("document", "movement", "consumption", "alert", "tally", "redating", "journal", "seal", "sealentry")
 """Tables whose rows triggers keep from being changed or deleted."""
 
+QUEUED = ("document", "consumption", "journal")
+"""Tables whose new rows a trigger puts in the queue for the next seal."""
+
 _BATCH = 5_000
+_Check = Callable[[Session], Iterator[Finding]]
 
 
-class Finding(NamedTuple):
-    """One thing wrong: a stable code, and a sentence that names the row."""
+def verify(session: Session, *, key: bytes | None = None, anchors: Iterable[str] = ()) -> list[Finding]:
+    """Everything that is wrong with the books, the file itself first. An empty list is the promise kept.
 
-    code: str
-    sentence: str
-
-
-def verify(session: Session) -> list[Finding]:
-    """Everything that is wrong with the books, the file itself first. An empty list is the promise kept."""
-    findings = list(_file(session)) if _dialect(session) == "sqlite" else []
-    try:
-        for check in _CHECKS:
+    `key` is the one that seals are signed with, `anchors` are seals as they were written down elsewhere.
+    """
+    anchors = list(anchors)
+    sqlite = _dialect(session) == "sqlite"
+    findings = list(_file(session)) if sqlite else []
+    if not sqlite:
+        session.connection().execute(text("SET LOCAL statement_timeout = 0"))  # a large ledger takes its time
+    sealed = partial(_seals, key=key, anchors=anchors)
+    checks: Sequence[_Check] = (*_CHECKS, sealed, _triggers, partial(_anchors, anchors=anchors))
+    for check in checks:
+        try:
             findings += check(session)
-    except DBAPIError as error:
-        if not findings:
-            raise
-        findings.append(Finding("unreadable", f"The other checks could not be made: {_one_line(str(error.orig))}"))
+        except (DBAPIError, ValueError) as error:
+            if not sqlite:
+                raise  # PostgreSQL keeps no value that it cannot hand out; whatever this is, it is no finding
+            told = f"A check could not be made: {_one_line(str(getattr(error, 'orig', error)))}"
+            if Finding("unreadable", told) not in findings:
+                findings.append(Finding("unreadable", told))
     return findings
+
+
+def snapshot(session: Session) -> None:
+    """Let all that this session asks see one moment of the books; said before its first question.
+
+    A session on SQLite does so by itself. Nobody who writes waits for it on either.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 def facts(session: Session) -> dict[str, str]:
@@ -277,6 +299,20 @@ def _documents_of(body: str | None) -> list[str] | None:
 _ANSWERS = select(REPLAY.c.actor, REPLAY.c.key, REPLAY.c.status, REPLAY.c.body).order_by(REPLAY.c.actor, REPLAY.c.key)
 
 
+# -- seals ------------------------------------------------------------------------------------------------------------
+
+
+def _seals(session: Session, *, key: bytes | None, anchors: Sequence[str]) -> Iterator[Finding]:
+    """The chain over all history. What a good anchor vouches for may be older than the key."""
+    good = [seals.parse_anchor(anchor)[0] for anchor in anchors if not list(seals.check_anchor(session, anchor))]
+    yield from seals.check(session, key=key, vouched=max(good, default=0))
+
+
+def _anchors(session: Session, *, anchors: Sequence[str]) -> Iterator[Finding]:
+    for anchor in anchors:
+        yield from seals.check_anchor(session, anchor)
+
+
 # -- triggers ---------------------------------------------------------------------------------------------------------
 
 
@@ -287,25 +323,32 @@ def _triggers(session: Session) -> Iterator[Finding]:
         for verb in ("UPDATE", "DELETE"):
             if (table, verb) not in there:
                 yield Finding("trigger_missing", f"No trigger refuses {verb} on {table}: its rows can be rewritten.")
+    for table in QUEUED:
+        if (table, "INSERT") not in there:
+            sentence = f"No trigger queues what is written to {table}: no seal will hold it."
+            yield Finding("trigger_missing", sentence)
 
 
 def _sqlite_triggers(session: Session) -> set[tuple[str, str]]:
     """A trigger counts when it refuses every row, whatever it is called."""
     made = session.connection().execute(text("SELECT sql FROM sqlite_master WHERE type = 'trigger'")).scalars()
     plain = [_one_line(sql).lower() for sql in made]
-    return {
+    refused = {
         (table, verb)
         for table in APPEND_ONLY
         for verb in ("UPDATE", "DELETE")
         if any(f" before {verb.lower()} on {table} begin select raise(abort" in sql for sql in plain)
     }
+    queues = " after insert on {0} begin insert into unsealed (kind, row_id) values ('{0}', new.id); end"
+    return refused | {(table, "INSERT") for table in QUEUED if any(queues.format(table) in sql for sql in plain)}
 
 
 def _postgresql_triggers(session: Session) -> set[tuple[str, str]]:
     return {(row.name, row.verb) for row in session.connection().execute(_ENABLED, {"tables": list(APPEND_ONLY)})}
 
 
-# tgtype: 1 for each row, 2 before, 8 delete, 16 update. A trigger counts when it is on, for every row and column.
+# tgtype: 1 for each row, 2 before, 4 insert, 8 delete, 16 update. A trigger counts when it is on, for every row and
+# column; the one that queues runs once a statement, after it.
 _ENABLED = text("""
     SELECT t.relname AS name, v.verb
     FROM pg_trigger g
@@ -313,19 +356,31 @@ _ENABLED = text("""
     JOIN pg_proc p ON p.oid = g.tgfoid
     JOIN (VALUES ('UPDATE', 19), ('DELETE', 11)) AS v (verb, bits) ON (g.tgtype & v.bits) = v.bits
     WHERE t.relnamespace = current_schema()::regnamespace AND t.relname = ANY(:tables)
-      AND g.tgenabled IN ('O', 'A') AND g.tgqual IS NULL AND g.tgattr::text = '' AND p.prosrc LIKE '%RAISE EXCEPTION%'
+      AND g.tgenabled IN ('O', 'A') AND g.tgqual IS NULL AND g.tgattr::text = ''
+      AND p.prosrc LIKE '%RAISE EXCEPTION%'
+    UNION
+    SELECT t.relname, 'INSERT'
+    FROM pg_trigger g
+    JOIN pg_class t ON t.oid = g.tgrelid
+    JOIN pg_proc p ON p.oid = g.tgfoid
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relname = ANY(:tables) AND g.tgtype = 4
+      AND g.tgenabled IN ('O', 'A') AND g.tgqual IS NULL AND g.tgattr::text = '' AND g.tgnewtable IS NOT NULL
+      AND btrim(p.prosrc) LIKE
+        'BEGIN INSERT INTO unsealed (kind, row_id) SELECT ''' || t.relname || ''', id FROM added%'
 """)
 _TRIGGERS: dict[str, Callable[[Session], set[tuple[str, str]]]] = {
     "sqlite": _sqlite_triggers,
     "postgresql": _postgresql_triggers,
 }
 
-_CHECKS: tuple[Callable[[Session], Iterator[Finding]], ...] = (
+_CHECKS: tuple[_Check, ...] = (
     _balances,
     _outside,
     _history,
     _reversals,
+    paperwork.numbers,
+    paperwork.transit,
     _documents,
     _answers,
-    _triggers,
+    paperwork.lot_dates,
 )

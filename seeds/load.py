@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from reserve import catalogue, consumption, ledger, policy
+from reserve import catalogue, consumption, journal, ledger, policy
 from reserve.entry import Entry
 from reserve.model import Category, ConsumptionSource, LocationKind, PolicyKind, Purpose
 from reserve.posting import mark_due
@@ -37,6 +37,7 @@ def load(session: Session, *, seed: int, now: datetime, zone: ZoneInfo, progress
     steps = len(documents) + len(year.consumption.items) * len(year.consumption.reporters)
     _load_catalogue(session)
     _load_policies(session, now=now, zone=zone)
+    journal.write(session, actor=ACTOR, now=now, verb="seed.loaded", subject=CITY, after={"seed": seed})
     for done, document in enumerate(documents, start=1):
         _record(session, document, zone)
         progress(done, steps)

@@ -12,9 +12,11 @@ from conftest import NOW, entry
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from reserve import catalogue, database, ledger, lots, replay, verify
+from reserve import catalogue, database, ledger, lots, replay, transfers, verify
+from reserve import reversal as ledger_reversal
 from reserve.imports import import_sheet
 from reserve.ledger import AdjustmentLine, IssueLine, ReceiptLine
+from reserve.lines import LotLine, SettledLine
 from reserve.model import Category, LocationKind, Purpose
 
 W1 = "371400-W1"
@@ -181,7 +183,11 @@ def test_books_without_a_single_document_are_whole(engine: Engine) -> None:
                     " SELECT 99, 'RC-99', kind, location_id, occurred_at, recorded_at, actor FROM document WHERE id = 1"
                 ),
             ],
-            [("document_empty", "Document RC-99 has no movement.")],
+            [
+                ("number_unknown", "Document RC-99 has a number that was never given."),
+                ("document_empty", "Document RC-99 has no movement."),
+                ("unsealed_unknown", "Document RC-99 is under no seal and waits for none."),
+            ],
             id="a document without lines",
         ),
         pytest.param(
@@ -267,6 +273,141 @@ def test_a_movement_reversed_twice_is_found(books: Engine) -> None:
             )
         )
         assert verify.Finding("reversal_repeated", "Movement 6 is reversed 2 times.") in verify.verify(session)
+
+
+# -- numbers, the road, lots ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        pytest.param(
+            ["UPDATE document SET number = 'AD-20260401-000007' WHERE number = 'AD-20260401-000001'"],
+            [
+                ("number_missing", "Document AD-20260401-000001 is not there; its number was given."),
+                ("number_unknown", "Document AD-20260401-000007 has a number that was never given."),
+            ],
+            id="another number",
+        ),
+        pytest.param(
+            ["UPDATE counter SET last = 3 WHERE kind = 'IS'"],
+            [
+                ("number_missing", "Document IS-20260401-000002 is not there; its number was given."),
+                ("number_missing", "Document IS-20260401-000003 is not there; its number was given."),
+            ],
+            id="numbers of documents that are gone",
+        ),
+        pytest.param(
+            ["UPDATE counter SET last = 0 WHERE kind = 'RV'"],
+            [("number_unknown", "Document RV-20260401-000001 has a number that was never given.")],
+            id="a number that was not given",
+        ),
+        pytest.param(
+            ["DELETE FROM counter WHERE kind = 'RV'"],
+            [("number_unknown", "Document RV-20260401-000001 has a number that was never given.")],
+            id="no counter at all",
+        ),
+        pytest.param(
+            [
+                (
+                    "INSERT INTO counter (kind, day, first, last)"
+                    " VALUES ('RQ', '2026-04-01', 1, 1), ('CT', '2026-04-01', 3, 3)"
+                )
+            ],
+            [
+                ("number_missing", "Requisition RQ-20260401-000001 is not there; its number was given."),
+                ("number_missing", "Count sheet CT-20260401-000003 is not there; its number was given."),
+            ],
+            id="a requisition and a count sheet gone",
+        ),
+        pytest.param(
+            ["INSERT INTO counter (kind, day, first, last) VALUES ('DS', '2026-04-01', 8, 7)"],
+            [],
+            id="numbers of an earlier version have gaps",
+        ),
+        pytest.param(
+            ["UPDATE lot SET expires_on = '2030-01-01' WHERE lot_number = 'A1'"],
+            [
+                (
+                    "lot_dates",
+                    (
+                        "N95 lot A1 has not the dates that the journal says: "
+                        '{"expires_on":"2027-06-30","manufactured_on":null}.'
+                    ),
+                )
+            ],
+            id="the last day of a lot moved",
+        ),
+        pytest.param(
+            ["UPDATE journal SET after = '{' WHERE subject = 'N95/A1' AND verb = 'lot.made'"],
+            [("journal_unreadable", "What the journal says of N95 lot A1 is not whole.")],
+            id="a torn entry of the journal",
+        ),
+    ],
+)
+def test_numbers_and_dates_that_are_not_as_they_were_given_are_found(
+    books: Engine, statements: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert after(books, *statements) == [verify.Finding(*finding) for finding in expected]
+
+
+def sent(session: Session) -> str:
+    """Fifty on the road: twenty came, ten came by mistake, five were lost, and twenty-five are still under way."""
+    lines = [ReceiptLine("A1", EXPIRES, item="N95", quantity=100)]
+    ledger.receive(session, entry(), location=W1, lines=lines)
+    posted = transfers.send(session, entry(), source=W1, target="371425-W1", lines=[IssueLine("N95", 50)])
+    came = [LotLine("N95", "A1", quantity) for quantity in (20, 10)]
+    transfers.receive(session, entry(), number=posted.document, lines=came[:1])
+    undone = transfers.receive(session, entry(), number=posted.document, lines=came[1:])
+    ledger_reversal.reverse_document(session, entry(), number=undone.document, reason="counted twice")
+    lost = SettledLine("N95", "A1", 5, "lost", "fell off")
+    transfers.settle(session, entry(), number=posted.document, lines=[lost])
+    return posted.document
+
+
+def test_goods_on_the_road_are_what_open_transfers_have_under_way(city: Engine) -> None:
+    with database.writing(city) as session:
+        number = sent(session)
+    with database.reading(city) as session:
+        assert verify.verify(session) == []
+    assert after(city, "UPDATE transfer SET state = 'closed'") == [
+        verify.Finding("transit_left", f"Transfer {number} is closed with 25 of N95 lot A1 still on the road."),
+        verify.Finding("transit_differs", "N95 lot A1: 25 on the road, and open transfers have 0 under way."),
+    ]
+    road = "(SELECT id FROM location WHERE kind = 'transit')"
+    found = after(city, f"UPDATE balance SET on_hand = 20 WHERE location_id = {road}")
+    assert found[1:] == [
+        verify.Finding("transit_differs", "N95 lot A1: 20 on the road, and open transfers have 25 under way.")
+    ]
+    more = after(city, f"UPDATE movement SET quantity = 60 WHERE source_id = {road} AND quantity = 20")
+    assert verify.Finding("transit_overdrawn", f"Of N95 lot A1, 15 more came than transfer {number} sent.") in more
+    with database.writing(city) as session:
+        transfers.receive(session, entry(), number=number, lines=None)
+    with database.reading(city) as session:
+        assert verify.verify(session) == []
+
+
+# -- triggers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", verify.QUEUED)
+@pytest.mark.parametrize("how", ["gone", "weakened"])
+def test_a_missing_trigger_of_the_queue_is_found(books: Engine, table: str, how: str) -> None:
+    name, on = f"TRIGGER {table}_unsealed", f"ON {table}"
+    if books.dialect.name == "sqlite":
+        statements = [f"DROP {name}"]
+        if how == "weakened":
+            statements.append(
+                f"CREATE {name} AFTER INSERT {on} WHEN NEW.id > 100 "
+                f"BEGIN INSERT INTO unsealed (kind, row_id) VALUES ('{table}', NEW.id); END"
+            )
+    else:
+        statements = [f"DROP {name} {on}" if how == "gone" else f"ALTER TABLE {table} DISABLE {name}"]
+    with database.reading(books) as session:
+        for statement in statements:
+            session.connection().execute(text(statement))
+        sentence = f"No trigger queues what is written to {table}: no seal will hold it."
+        assert verify.verify(session) == [verify.Finding("trigger_missing", sentence)]
 
 
 @pytest.mark.parametrize("table", verify.APPEND_ONLY)
