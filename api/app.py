@@ -14,11 +14,28 @@ from sqlalchemy import Engine
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import alerts, catalogue, coverage, exchange, health, problems, stock
+from api import (
+    alerts,
+    catalogue,
+    counts,
+    coverage,
+    exchange,
+    health,
+    labels,
+    lots,
+    papers,
+    problems,
+    recording,
+    requisitions,
+    seals,
+    stock,
+    transfers,
+)
 from api.board import DatabaseBoard
 from api.desk import Desk
 from api.pages import CSP, pages
 from api.settings import Settings, read_settings
+from api.warehouse_pages import warehouse_pages
 from api.worker import Worker
 from reserve import database
 from reserve.errors import Forbidden
@@ -32,6 +49,24 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+_ROOMS = (
+    stock,
+    recording,
+    transfers,
+    counts,
+    requisitions,
+    lots,
+    labels,
+    papers,
+    catalogue,
+    coverage,
+    alerts,
+    exchange,
+    seals,
+    health,
+)
 
 
 def now() -> datetime:
@@ -62,9 +97,11 @@ def create_app(engine: Engine, settings: Settings, clock: Callable[[], datetime]
     )
     app.state.desk = desk
     problems.install(app)
-    for room in (stock, catalogue, coverage, alerts, exchange, health):
+    for room in _ROOMS:
         app.include_router(room.router)
-    app.include_router(pages(DatabaseBoard(desk)), dependencies=[Depends(_page_reader)])
+    board = DatabaseBoard(desk)
+    for screens in (pages(board), warehouse_pages(desk, board)):
+        app.include_router(screens, dependencies=[Depends(_page_reader)])
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_middleware(SecurityHeaders)
     return app

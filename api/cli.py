@@ -16,6 +16,9 @@ import typer
 from api.settings import Settings, SettingsError, explained, read_settings
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from api.console import Answered
     from api.desk import Desk
 
 app = typer.Typer(
@@ -29,6 +32,7 @@ receiver_app = typer.Typer(no_args_is_help=True, help="Who is told of alerts.")
 app.add_typer(key_app, name="key")
 app.add_typer(receiver_app, name="receiver")
 
+At = Annotated[str | None, typer.Option("--at", help="The location whose subtree is yours; default: the top.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the API would answer.")]
 Scope = Annotated[str | None, typer.Option("--scope", help="A location with everything below it; default: the top.")]
 
@@ -179,6 +183,40 @@ def alerts(scope: Scope = None, limit: Annotated[int, typer.Option(min=1, max=10
     tables.print_alerts(_desk(), scope, limit)
 
 
+@app.command()
+def record(
+    path: Annotated[str, typer.Argument(help="receipts, issues, transfers, counts/CT-.../lines ...: see docs")],
+    file: Annotated[Path | None, typer.Argument(help="The JSON body; default: standard input.")] = None,
+    name: Annotated[str | None, typer.Option("--as", help="Who records; default: your name on this machine.")] = None,
+    at: At = None,
+    key: Annotated[str | None, typer.Option("--key", help="An Idempotency-Key: sent again, nothing doubles.")] = None,
+    method: Annotated[str, typer.Option("--method", help="POST, PUT, PATCH or DELETE")] = "POST",
+) -> None:
+    """Record what POST /v1/PATH records, from a JSON file; prints the document."""
+    body = b"" if method == "DELETE" and file is None else file.read_bytes() if file else sys.stdin.buffer.read()
+    _print_answer(_call(method, path, name, at, body, key), None)
+
+
+@app.command()
+def ask(
+    path: Annotated[str, typer.Argument(help="What follows GET /v1/, with its query: 'stock?item=N95&format=csv'")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the answer to a file.")] = None,
+    at: At = None,
+) -> None:
+    """Print what GET /v1/PATH answers: stock cards, recall traces, documents, sheets, labels."""
+    _print_answer(_call("GET", path, None, at), output)
+
+
+@app.command()
+def scan(
+    data: Annotated[str, typer.Argument(help="What the scanner sent; {GS} for its group separator.")],
+    location: Annotated[str | None, typer.Option("--location", help="Where you stand; default: the top.")] = None,
+) -> None:
+    """What a code says: item, pack, lot, expiry, and what lies of it here."""
+    body = {"data": data} | ({"location": location} if location else {})
+    _print_answer(_call("POST", "scan", None, None, json.dumps(body).encode()), None)
+
+
 # -- sheets -----------------------------------------------------------------------------------------------------------
 
 
@@ -209,14 +247,26 @@ def export(
 
 
 @app.command()
-def verify(as_json: Annotated[bool, typer.Option("--json", help="Facts and findings as JSON.")] = False) -> None:  # noqa: FBT002 - a flag
+def verify(
+    anchor: Annotated[
+        list[str] | None, typer.Option("--anchor", help="A seal as it was written down, NUMBER:DIGEST; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Facts and findings as JSON.")] = False,  # noqa: FBT002 - a flag
+) -> None:
     """Every invariant of the books; exit 1 and one line a finding."""
-    from reserve import database
+    from reserve import database, seals
     from reserve import verify as books
 
+    anchors = anchor or []
+    for written in anchors:
+        seals.parse_anchor(written)
     desk = _desk()
     with database.reading(desk.engine) as session:
-        facts, findings = books.facts(session), books.verify(session)
+        facts = books.facts(session)
+    with database.reading(desk.engine) as session:
+        books.snapshot(session)
+        findings = books.verify(session, key=desk.settings.sealing_key, anchors=anchors)
+    database.close(desk.engine)
     if as_json:
         typer.echo(json.dumps({"facts": facts, "findings": [f._asdict() for f in findings]}, ensure_ascii=False))
     else:
@@ -226,6 +276,24 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Facts and findi
             typer.echo(f"{finding.code}\t{finding.sentence}")
         _say("the books are whole" if not findings else f"findings: {len(findings)}")
     sys.exit(1 if findings else 0)
+
+
+@app.command()
+def seals() -> None:
+    """The newest seal as NUMBER:DIGEST, to be written down where the database's owner cannot reach."""
+    from reserve import database
+    from reserve import seals as chain
+
+    desk = _desk()
+    with database.reading(desk.engine) as session:
+        newest, waiting = chain.last(session), chain.waiting(session)
+    database.close(desk.engine)
+    if newest is not None:
+        typer.echo(str(newest))
+        _say(f"sealed at {newest.sealed_at:%Y-%m-%d %H:%M:%S} UTC; {waiting.rows} rows wait for the next")
+        return
+    _say(f"nothing is sealed yet; {waiting.rows} rows wait for a worker")
+    sys.exit(1)
 
 
 # -- keys, receivers, settings ----------------------------------------------------------------------------------------
@@ -298,7 +366,8 @@ def receiver_add(
 ) -> None:
     """Tell somebody: a webhook that gets every alert of a scope."""
     from api import notify
-    from reserve import alerts, database
+    from api.alerts import write_receiver
+    from reserve import access, alerts, database
     from reserve.model import Level
 
     if language not in {"zh", "en"}:
@@ -312,7 +381,14 @@ def receiver_add(
     if set(asked) - set(Level):
         raise typer.BadParameter(f"levels are {', '.join(Level)}")
     new = alerts.NewReceiver(name=name, url=url, scope=scope, secret=secret, language=language, levels=asked)
-    made = database.transact(desk.engine, lambda session: alerts.add_receiver(session, new, desk.clock()))
+
+    def work(session: "Session") -> alerts.ReceiverRow:
+        now = desk.clock()
+        made = alerts.add_receiver(session, new, now)
+        write_receiver(session, access.COMMAND_LINE, now, "receiver.made", made)
+        return made
+
+    made = database.transact(desk.engine, work)
     _say(f"receiver {made.id} is told of alerts at and below {scope}")
 
 
@@ -333,10 +409,19 @@ def receiver_list() -> None:
 @receiver_app.command("retire")
 def receiver_retire(receiver_id: int) -> None:
     """Tell it nothing more; its history stays."""
-    from reserve import alerts, database
+    from api.alerts import write_receiver
+    from reserve import access, alerts, database
 
     desk = _desk()
-    database.transact(desk.engine, lambda session: alerts.retire_receiver(session, receiver_id, desk.clock()))
+
+    def work(session: "Session") -> None:
+        now = desk.clock()
+        for row in alerts.active_receivers(session):
+            if row.id == receiver_id:
+                write_receiver(session, access.COMMAND_LINE, now, "receiver.retired", row)
+        alerts.retire_receiver(session, receiver_id, now)
+
+    database.transact(desk.engine, work)
     _say(f"receiver {receiver_id} is told nothing more")
 
 
@@ -388,6 +473,33 @@ def _desk(*, migrated: bool = True) -> "Desk":
     if migrated:
         database.require_current_schema(engine)
     return Desk(engine, configured, lambda: datetime.now(UTC))
+
+
+def _call(
+    method: str, path: str, name: str | None, at: str | None, body: bytes = b"", key: str | None = None
+) -> "Answered":
+    import getpass
+
+    from api.console import call
+    from reserve.access import Operator
+
+    return call(_desk(), method.upper(), path, Operator(name or getpass.getuser(), at), body, key)
+
+
+def _print_answer(answered: "Answered", output: Path | None) -> None:
+    """The answer on stdout or into a file; a refusal in words on stderr, exit 1."""
+    if answered.refused:
+        problem = json.loads(answered.body)
+        _say(f"{problem['detail']} ({problem['code']})")
+        for fault in problem["errors"]:
+            _say(f"  {fault['pointer']}: {fault['detail']} ({fault['code']})")
+        sys.exit(1)
+    if output is not None:
+        output.write_bytes(answered.body)
+    elif answered.headers.get("content-type", "").startswith("application/json"):
+        typer.echo(json.dumps(json.loads(answered.body), ensure_ascii=False, indent=1))
+    else:
+        sys.stdout.buffer.write(answered.body)
 
 
 def _day(text: str | None) -> date | None:

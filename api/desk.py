@@ -10,9 +10,10 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request, Response
@@ -25,6 +26,9 @@ from reserve.access import Actor, Verb
 from reserve.catalogue import Place
 from reserve.entry import Entry
 from reserve.errors import Invalid, Malformed, Unknown, UnknownLocation
+
+OPERATOR = "reserve.operator"
+"""Where `console` says in a request's scope who sits at the machine."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
@@ -61,29 +65,41 @@ class Desk:
     def zone(self) -> ZoneInfo:
         return self.settings.zone
 
+    def who(self, session: Session, request: Request, now: datetime) -> Actor:
+        """Whose key the request carries; or who sits at this machine, which no request from outside can say."""
+        operator = request.scope.get(OPERATOR)
+        if operator is not None:
+            return access.at_the_machine(session, operator)
+        return access.authenticate(session, bearer(request), now=now, zone=self.zone)
+
     @contextlib.contextmanager
     def asking(self, request: Request) -> Iterator[tuple[Session, Actor]]:
         """A session that only reads, for somebody whose key is good."""
         with database.reading(self.engine) as session:
-            actor = access.authenticate(session, bearer(request), now=self.clock(), zone=self.zone)
+            actor = self.who(session, request, self.clock())
             access.require(actor, Verb.READ, None)
             yield session, actor
 
     def record(
-        self, request: Request, raw: bytes, work: Callable[[Recording], dict[str, Any]], *, status: int = 201
+        self,
+        request: Request,
+        raw: bytes,
+        work: Callable[[Recording], dict[str, Any]],
+        *,
+        status: int = 201,
+        parameters: AbstractSet[str] = frozenset({"dry_run"}),
     ) -> Response:
         """Run `work` in one transaction and answer what it returns; the same Idempotency-Key gets the same answer.
 
         The key is checked before the write gate is asked for, so that nobody without one can make writers wait, and
         again inside the transaction: a key that lost its rights must not read an old answer.
         """
-        unknown = set(request.query_params) - {"dry_run"}
+        unknown = set(request.query_params) - parameters
         if unknown:
             detail = f"{min(unknown)[:40]} is no parameter of a recording; nothing was recorded."
             raise Invalid(detail, code="unknown_parameter")
-        secret = bearer(request)
         with database.reading(self.engine) as session:
-            access.authenticate(session, secret, now=self.clock(), zone=self.zone)
+            self.who(session, request, self.clock())
         key = idempotency_key(request)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         digest = replay.digest(request.method, path, raw)
@@ -94,7 +110,7 @@ class Desk:
             if not read:
                 read.append(self.clock())  # once the gate is passed; a second run records the same moment
             now = read[0]
-            actor = access.authenticate(session, secret, now=now, zone=self.zone)
+            actor = self.who(session, request, now)
             if key is not None:
                 before = replay.begin(session, actor=actor.id, key=key, request_digest=digest, now=now)
                 if before is not None:
@@ -131,7 +147,7 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def language_of(request: Request) -> str:
+def language_of(request: Request) -> Literal["zh", "en"]:
     """`zh` or `en`: what the caller asked for, Chinese where it did not say."""
     accepted = request.headers.get("accept-language", "")
     ranked = []
@@ -139,7 +155,8 @@ def language_of(request: Request) -> str:
         tag, _, quality = part.partition(";q=")
         with contextlib.suppress(ValueError):
             ranked.append((-float(quality or 1), n, tag.strip().lower()[:2]))
-    return next((tag for _, _, tag in sorted(ranked) if tag in {"zh", "en"}), "zh")
+    first = next((tag for _, _, tag in sorted(ranked) if tag in {"zh", "en"}), "zh")
+    return "en" if first == "en" else "zh"
 
 
 # -- places, as a caller may name them --------------------------------------------------------------------------------

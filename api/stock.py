@@ -1,48 +1,18 @@
-"""Recording and asking about stock: receipts, issues, adjustments, reversals, consumption; stock and movements."""
+"""Asking about stock: what lies where, and what moved."""
 
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import Session
 
 from api import exports
-from api.bodies import (
-    LINES_MAX,
-    Code,
-    Day,
-    LotNumber,
-    Occurred,
-    Quantity,
-    Short,
-    Signed,
-    Strict,
-    Used,
-    Words,
-    body_of,
-    parse,
-    read_body,
-)
-from api.desk import (
-    AtDesk,
-    Recording,
-    answer,
-    moment,
-    page,
-    place_in_body,
-    place_in_path,
-    read_cursor,
-    unchanged,
-)
-from reserve import access, catalogue, consumption, ledger, stock
-from reserve.access import Verb
+from api.bodies import read_body
+from api.desk import AtDesk, answer, moment, page, place_in_path, read_cursor, unchanged
+from reserve import catalogue, stock
 from reserve.entry import day_bounds
 from reserve.errors import Invalid, Unknown
-from reserve.model import DocumentKind, Purpose
 from reserve.posting import Posted, Recorded
 
 router = APIRouter(prefix="/v1")
@@ -53,205 +23,8 @@ CodeAsked = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 LotAsked = Annotated[str | None, Query(pattern=r"^[\x21-\x7e]{1,20}$")]
 
 
-def _cost(value: object) -> int | None:
-    """Yuan a base unit, at most four decimals, as whole 0.0001 yuan."""
-    if value is None:
-        return None
-    try:
-        yuan = Decimal(value if isinstance(value, str) else repr(value))
-    except (InvalidOperation, ValueError):
-        raise PydanticCustomError("cost", "a price in yuan is needed, such as 1.25") from None
-    if isinstance(value, bool) or not yuan.is_finite() or not 0 <= yuan < 10**9 or yuan != round(yuan, 4):
-        raise PydanticCustomError("cost", "a price in yuan has at most four decimals and lies below 10^9")
-    return int(yuan * 10000)
-
-
-Cost = Annotated[
-    int | None,
-    BeforeValidator(_cost),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "null"}]}),
-]
-
-
-class ReceiptLine(Strict):
-    item: Code | None = None
-    gtin: Annotated[str, Field(min_length=8, max_length=14)] | None = None
-    lot_number: LotNumber
-    expires_on: Day | None = None
-    manufactured_on: Day | None = None
-    quantity: Quantity | None = None
-    packs: Quantity | None = None
-    unit_cost: Cost = None
-
-
-class Receipt(Strict):
-    location: Code
-    occurred_at: Occurred | None = None
-    reference: Short | None = None
-    lines: Annotated[list[ReceiptLine], Field(min_length=1, max_length=LINES_MAX)]
-
-
-class IssueLine(Strict):
-    item: Code
-    quantity: Quantity
-    lot_number: LotNumber | None = None
-    override_reason: Words | None = None
-
-
-class Issue(Strict):
-    location: Code
-    occurred_at: Occurred | None = None
-    reference: Short | None = None
-    purpose: Purpose
-    recipient: Short | None = None
-    lines: Annotated[list[IssueLine], Field(min_length=1, max_length=LINES_MAX)]
-
-
-class AdjustmentLine(Strict):
-    item: Code
-    lot_number: LotNumber
-    quantity: Signed
-    reason: Short
-    expires_on: Day | None = None
-
-
-class Adjustment(Strict):
-    location: Code
-    occurred_at: Occurred | None = None
-    reference: Short | None = None
-    lines: Annotated[list[AdjustmentLine], Field(min_length=1, max_length=LINES_MAX)]
-
-
-class Reversal(Strict):
-    reason: Words
-
-
-class ConsumptionRow(Strict):
-    location: Code
-    item: Code
-    date: Day
-    quantity: Used
-
-
-class ConsumptionRows(Strict):
-    rows: Annotated[list[ConsumptionRow], Field(min_length=1, max_length=LINES_MAX)]
-
-
-# -- recording --------------------------------------------------------------------------------------------------------
-
-
-@router.post("/receipts", status_code=201, openapi_extra=body_of(Receipt), tags=["recording"])
-def post_receipt(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """入库. Put goods in stock, all lines or none."""
-    body = parse(Receipt, request, raw)
-
-    def work(recording: Recording) -> dict[str, Any]:
-        place_in_body(recording, Verb.RECORD, body.location)
-        lines = [ledger.ReceiptLine(**line.model_dump()) for line in body.lines]
-        entry = recording.entry(body.occurred_at, body.reference)
-        return document(ledger.receive(recording.session, entry, location=body.location, lines=lines))
-
-    return desk.record(request, raw, work)
-
-
-@router.post("/issues", status_code=201, openapi_extra=body_of(Issue), tags=["recording"])
-def post_issue(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """出库. Hand goods out, first expired first out, all lines or none."""
-    body = parse(Issue, request, raw)
-
-    def work(recording: Recording) -> dict[str, Any]:
-        place_in_body(recording, Verb.RECORD, body.location)
-        lines = [ledger.IssueLine(**line.model_dump()) for line in body.lines]
-        entry = recording.entry(body.occurred_at, body.reference)
-        posted = ledger.issue(
-            recording.session,
-            entry,
-            location=body.location,
-            lines=lines,
-            purpose=body.purpose,
-            recipient=body.recipient,
-        )
-        return document(posted)
-
-    return desk.record(request, raw, work)
-
-
-@router.post("/adjustments", status_code=201, openapi_extra=body_of(Adjustment), tags=["recording"])
-def post_adjustment(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """调整. Correct the books by signed quantities, each with its reason."""
-    body = parse(Adjustment, request, raw)
-    if any(line.quantity == 0 for line in body.lines):
-        raise Invalid("An adjustment of 0 changes nothing; leave the line out.")
-
-    def work(recording: Recording) -> dict[str, Any]:
-        place_in_body(recording, Verb.MANAGE, body.location)
-        lines = [ledger.AdjustmentLine(**line.model_dump()) for line in body.lines]
-        entry = recording.entry(body.occurred_at, body.reference)
-        return document(ledger.adjust(recording.session, entry, location=body.location, lines=lines))
-
-    return desk.record(request, raw, work)
-
-
-@router.post("/movements/{movement_id}/reversal", status_code=201, openapi_extra=body_of(Reversal), tags=["recording"])
-def post_reversal(
-    desk: AtDesk, request: Request, movement_id: Annotated[int, Path(ge=1, le=2**63 - 1)], raw: Body
-) -> Response:
-    """冲销. Undo one movement by its opposite, once."""
-    body = parse(Reversal, request, raw)
-
-    def work(recording: Recording) -> dict[str, Any]:
-        _require_reach(recording, movement_id)
-        entry = recording.entry()
-        return document(ledger.reverse(recording.session, entry, movement_id=movement_id, reason=body.reason))
-
-    return desk.record(request, raw, work)
-
-
-def _require_reach(recording: Recording, movement_id: int) -> None:
-    """Whoever may record at its place may reverse a movement; outside, nothing is told, not even that it exists."""
-    question = stock.MovementQuestion(movement_id=movement_id, limit=1)
-    found = stock.movements(recording.session, question)
-    if not found:
-        if recording.actor.place.parent_id is not None:
-            raise access.forbidden()
-        raise Unknown(f"There is no movement {movement_id}.", code="unknown_movement")
-    verb = Verb.MANAGE if found[0].kind == DocumentKind.ADJUSTMENT else Verb.RECORD
-    for code in (found[0].source, found[0].target):
-        place = catalogue.place(recording.session, code)
-        if place is not None and place.inside:
-            access.require(recording.actor, verb, place)
-
-
-@router.post("/consumption", status_code=201, openapi_extra=body_of(ConsumptionRows), tags=["recording"])
-def post_consumption(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """消耗上报. Daily use; a day sent again replaces the figure and keeps the old one."""
-    body = parse(ConsumptionRows, request, raw)
-
-    def work(recording: Recording) -> dict[str, Any]:
-        first = {row.location: n for n, row in reversed(list(enumerate(body.rows)))}
-        for code, n in sorted(first.items(), key=lambda pair: pair[1]):
-            place_in_body(recording, Verb.REPORT, code, f"/rows/{n}/location")
-        reports = [consumption.Report(row.location, row.item, row.date, row.quantity) for row in body.rows]
-        taken = consumption.report(recording.session, recording.entry(), reports)
-        return {
-            "rows": [
-                {
-                    "location": row.location,
-                    "item": row.item,
-                    "date": row.day,
-                    "quantity": row.quantity,
-                    "revision": row.revision,
-                    "recorded_at": recording.now,
-                }
-                for row in taken
-            ]
-        }
-
-    return desk.record(request, raw, work)
-
-
 def document(posted: Posted) -> dict[str, Any]:
-    return {"document": posted.document, "movements": [movement(row) for row in posted.movements]}
+    return {"document": posted.document, "movements": [movement(row) for row in posted.movements], **posted.more}
 
 
 def stock_row(row: stock.StockRow) -> dict[str, Any]:
@@ -286,12 +59,13 @@ def get_stock(
     lot_number: LotAsked = None,
     as_of: date | None = None,
     known_at: datetime | None = None,
+    owner: Annotated[str | None, Query(max_length=120)] = None,
     include_zero: bool = False,  # noqa: FBT001, FBT002 - a query parameter
     limit: Limit = 100,
     cursor: str | None = None,
     format: exports.Format = "json",  # noqa: A002 - the contract's name
 ) -> Response:
-    """What lies where, lot by lot; `as_of` sums the ledger up to the end of that day."""
+    """What lies where, lot by lot; `as_of` sums the ledger up to the end of that day; `owner=reserve` is one's own."""
     with desk.asking(request) as (session, actor):
         now = desk.clock()
         today = now.astimezone(desk.zone).date()
@@ -308,6 +82,7 @@ def get_stock(
                 lot_number=lot_number,
                 at=None if live else stock.end_of_day(day, desk.zone),
                 known_at=aware(known_at),
+                owner=owner,
                 include_zero=include_zero,
                 after=None if after is None else (after[0], after[1]),
                 limit=limit + 1,

@@ -251,7 +251,7 @@ def said(*rooms: str) -> Iterator[Said]:
 def _codes_of(node: ast.AST) -> Iterator[Said]:
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
-        yield from (Said(c, "dict") for k, v in pairs if _is(k, "code") for c in _texts(v))
+        yield from (Said(c, "dict") for k, v in pairs if _is(k, "code") for c in _texts(v) if c)
     if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_CODES" for t in node.targets):
         yield from (Said(c, "Fault") for v in getattr(node.value, "values", ()) for c in _texts(v))
     if not isinstance(node, ast.Call):
