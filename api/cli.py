@@ -280,7 +280,7 @@ def verify(
 
 @app.command()
 def seals() -> None:
-    """The newest seal as NUMBER:DIGEST, to be written down where the database's owner cannot reach."""
+    """The newest seal as NUMBER:DIGEST: keep it where the database's owner cannot reach."""
     from reserve import database
     from reserve import seals as chain
 

@@ -42,7 +42,7 @@ def get_seals(
 
 @router.get("/seals/last")
 def get_last_seal(desk: AtDesk, request: Request) -> Response:
-    """The newest seal, to be written down where the database's owner cannot reach, and how many rows wait for one."""
+    """The newest seal, to be kept where the database's owner cannot reach, and how many rows wait for one."""
     with desk.asking(request) as (session, _actor):
         last, unsealed = seals.last(session), seals.waiting(session).rows
     return answer(

@@ -21,7 +21,7 @@ from api import problems
 from api.app import create_app
 from api.cli import app as commands
 from api.settings import Settings, explained
-from reserve import database, errors, imports
+from reserve import database, errors, gs1, imports
 from reserve.errors import Refusal
 from reserve.ledger import ADJUSTMENT_REASONS
 from reserve.model import QUANTITY_MAX, Level
@@ -234,8 +234,10 @@ CHOSEN_AT_RUN_TIME = {
     "future_date": "OutOfBounds",
     "date_out_of_bounds": "Invalid",
     "duplicate_row": "Invalid",
+    "line_repeated": "Invalid",
+    "counted_at_out_of_bounds": "Invalid",
 }
-"""Codes of `consumption.report`, which raises its first fault through a class that it chooses there."""
+"""Codes of `consumption.report` and of counting, which raise their first fault through a class chosen there."""
 
 ANSWERS = {"not_found": 404, "method_not_allowed": 405, "refused": 0, "internal_error": 500}
 """Codes that `api.problems` answers without a refusal; `refused` is the base's own and names other HTTP errors."""
@@ -317,6 +319,8 @@ def refusal_codes() -> dict[str, set[int]]:
             found[one.code].add(503 if one.code.endswith("_late") else ANSWERS[one.code])
         else:
             found[one.code] |= {_status(kind)} if kind else set()
+    for reason in gs1.Reason:  # why a scan was not read
+        found[reason.value] |= set()
     for name, status in ANSWERS.items():
         found[name] |= {status} if status else set()
     return found
