@@ -89,7 +89,7 @@ def create_app(engine: Engine, settings: Settings, clock: Callable[[], datetime]
 
     app = FastAPI(
         title="Reserve monitor",
-        version="0.1.0",
+        version="0.2.0",
         summary="储备监测: every lot of a city's medical reserve, days of coverage at peak use, alerts below a month",
         lifespan=life,
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
