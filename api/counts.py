@@ -1,13 +1,14 @@
 """Counts (盘点) over HTTP: a blind sheet is opened, counted line by line, and decided by somebody else."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
+from api import papers_print
 from api.bodies import (
     LINES_MAX,
     Code,
@@ -22,7 +23,7 @@ from api.bodies import (
     parse,
     read_body,
 )
-from api.desk import AtDesk, Recording, answer, page, place_in_body, place_in_path, read_cursor
+from api.desk import AtDesk, Recording, answer, language_of, page, place_in_body, place_in_path, read_cursor
 from api.stock import movement
 from reserve import access, counting, countsheets
 from reserve.access import Actor, Verb
@@ -178,12 +179,26 @@ def get_counts(
 
 
 @router.get("/counts/{document}", tags=["asking"])
-def get_count(desk: AtDesk, request: Request, document: Number) -> Response:
-    """A count sheet: blind until it is approved, but for a manager of the place who has not counted on it."""
+def get_count(
+    desk: AtDesk,
+    request: Request,
+    document: Number,
+    format: Literal["json", "pdf"] = "json",  # noqa: A002 - the contract's name
+) -> Response:
+    """A count sheet: blind until it is approved, but for a manager of the place who has not counted on it.
+
+    `format=pdf` prints it: blind, with room to write; or with book and variance.
+    """
     with desk.asking(request) as (session, actor):
         _reach(session, actor, Verb.READ, document)
         found = countsheets.sheet(session, document)
         blind = found.head.state != CountState.APPROVED and not _may_decide(actor, found)
+    if format == "pdf":
+        from api.printing import document_pdf
+
+        printed = papers_print.count_sheet(found, blind=blind)
+        made = document_pdf(printed, language_of(request), papers_print.printed(desk.clock(), desk.zone))
+        return papers_print.pdf(made, document)
     show = _blind if blind else _open
     return answer({**_head(found.head), "blind": blind, "lines": [show(line) for line in found.lines]})
 

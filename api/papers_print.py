@@ -12,8 +12,9 @@ from fastapi import Response
 from api import papers_words as own
 from reserve.cards import Card
 from reserve.catalogue import Place
+from reserve.countsheets import Sheet
 from reserve.documents import Line, Paper
-from reserve.model import DocumentKind, LocationKind
+from reserve.model import CountState, DocumentKind, LocationKind
 from reserve.trace import Step, Trace
 
 if TYPE_CHECKING:
@@ -185,6 +186,37 @@ def _counted(paper: Paper) -> "list[printing.PrintedLine]":
         )
         for line in paper.counted
     ]
+
+
+def count_sheet(sheet: Sheet, *, blind: bool) -> "printing.PrintedDocument":
+    """A count as it stands: blind, with room to write what is counted, or with book and variance beside it."""
+    from api.printing import PrintedDocument, PrintedLine
+
+    head = sheet.head
+    return PrintedDocument(
+        kind="count_sheet" if blind else "count",
+        number=head.number,
+        place=_named(head.place),
+        occurred_at=head.decided_at or head.opened_at,
+        actor=head.opened_by,
+        reference=head.reference or "",
+        reason=head.reason or "",
+        approved_by=(head.decided_by or "") if head.state == CountState.APPROVED else "",
+        approved_at=head.decided_at if head.state == CountState.APPROVED else None,
+        draft=head.state != CountState.APPROVED and not blind,
+        lines=[
+            PrintedLine(
+                item=_item(line.item.code, line.item.name_zh, line.item.name_en),
+                lot_number=line.lot.lot_number,
+                expires_on=line.lot.expires_on,
+                base_unit=line.item.base_unit,
+                remark=(line.standing.remark or "") if line.standing else "",
+                book=None if blind else line.book,
+                counted=line.counted,
+            )
+            for line in sheet.lines
+        ],
+    )
 
 
 def _party(line: Line) -> str:

@@ -1,6 +1,7 @@
 """Counts: blind while counting, decided by another person, and the books right whatever moved in between."""
 
 import contextlib
+import io
 import shutil
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from conftest import NOW, SHANGHAI, entry
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pypdf import PdfReader
 from served import Served, receipt
 from sqlalchemy import Engine, inspect, text
 
@@ -878,3 +880,21 @@ def test_an_unknown_sheet_is_told_by_its_number(city: Engine) -> None:
         assert countsheets.find(session, "CT-1") is None
         place = catalogue.require_place(session, "371400")
         assert countsheets.sheets(session, SheetQuestion(place, CountState.APPROVED)) == []
+
+
+def test_a_sheet_is_printed_blind_for_who_counts_and_with_its_book_for_who_approves(served: Served) -> None:
+    clerk, manager = served.client("clerk"), served.client("manager")
+    clerk.post("/v1/receipts", json=receipt(4321, "A"))
+    number = clerk.post("/v1/counts", json={"location": "371400-W1"}).json()["document"]
+    lines = {"lines": [{"item": "N95", "lot_number": "A", "counted": 4300}]}
+    assert clerk.put(f"/v1/counts/{number}/lines", json=lines).status_code == 200
+    texts = {}
+    for name, client in (("clerk", clerk), ("manager", manager)):
+        printed = client.get(f"/v1/counts/{number}?format=pdf", headers={"Accept-Language": "en"})
+        assert (printed.status_code, printed.headers["content-type"]) == (200, "application/pdf")
+        pages = PdfReader(io.BytesIO(printed.content)).pages
+        texts[name] = "".join(page.extract_text() for page in pages)
+        assert number in texts[name].replace("\u200b", "")
+    assert "4,321" not in texts["clerk"]
+    assert "4,321" in texts["manager"]
+    assert "4,300" in texts["manager"]
