@@ -49,6 +49,6 @@ def post_import(
     except DryRun as ended:
         return Response(as_json(ended.found), media_type="application/json")
     except SheetRefused as refused:
-        answer = problem(refused)
+        answer = problem(refused, request)
         answer.headers["X-Errors-Found"] = str(refused.found)
         return answer
