@@ -16,13 +16,14 @@ NAME ?= all
 # Only the requirement files decide what is installed; a sentinel beside the environment remembers what was.
 PIP = $(1)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check suite test-313 lint docs bench pins clean
+.PHONY: help demo test check suite test-313 lint docs bench soak pins clean
 
 help:
 	@echo "make demo         the demonstration city: page, coverage table, alert (SERVE=no stops after the table)"
 	@echo "make test         lint, types, import contracts and the whole suite on SQLite and PostgreSQL"
 	@echo "make lint         ruff, mypy --strict, import-linter"
 	@echo "make bench        benchmarks beside a named peer in the same run (NAME=ledger for one)"
+	@echo "make soak         kills the server under load, 100 times on each database (SOAK_KILLS, SOAK_SECONDS, SOAK_SEED)"
 	@echo "make docs         pages of docs/ that are made from the code"
 	@echo "make pins         renew requirements/*.txt from pyproject.toml"
 	@echo "make clean        remove environments and caches (never var/, where databases live)"
@@ -74,6 +75,9 @@ docs: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(VENV)/bin/python -m bench $(NAME)
+
+soak: $(VENV)/.test
+	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m soak
 
 pins: $(VENV)/.test
 	$(VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
-from sqlmodel import Session
 
 from api.bodies import LOT_PATTERN, Code, Day, Strict, Words, body_of, parse
 from api.desk import AtDesk, Recording, answer, moment, place_in_path
@@ -52,7 +51,7 @@ def put_hold(desk: AtDesk, request: Request, item: ItemCode, lot_number: LotNumb
 
     def work(recording: Recording) -> dict[str, Any]:
         access.require(recording.actor, Verb.RECORD, None)
-        found, lot = _lot(recording.session, item, lot_number)
+        found, lot = _lot(recording, item, lot_number)
         lots.keep_held(
             recording.session,
             item_id=found.id,
@@ -81,7 +80,7 @@ def delete_hold(
 
     def work(recording: Recording) -> dict[str, Any]:
         access.require(recording.actor, Verb.MANAGE, None)
-        found, lot = _lot(recording.session, item, lot_number)
+        found, lot = _lot(recording, item, lot_number)
         places = {place.id: place for place in catalogue.places(recording.session)}
         for standing in lots.holds(recording.session, lot.id):
             if standing.scope_id is not None and reason in {None, standing.reason}:
@@ -106,7 +105,7 @@ def patch_dates(desk: AtDesk, request: Request, item: ItemCode, lot_number: LotN
 
     def work(recording: Recording) -> dict[str, Any]:
         access.require(recording.actor, Verb.MANAGE, None)
-        found, lot = _lot(recording.session, item, lot_number)
+        found, lot = _lot(recording, item, lot_number)
         question = stock.StockQuestion(day=recording.entry().today, item_id=found.id, lot_number=lot_number)
         places = {place.id: place for place in catalogue.places(recording.session)}
         for row in stock.rows(recording.session, question):  # the dates count wherever the lot lies
@@ -121,17 +120,19 @@ def patch_dates(desk: AtDesk, request: Request, item: ItemCode, lot_number: LotN
             expires_on=body.expires_on,
             reason=body.reason,
         )
-        return _held(recording, *_lot(recording.session, item, lot_number))
+        return _held(recording, *_lot(recording, item, lot_number))
 
     return desk.record(request, raw, work, status=200)
 
 
-def _lot(session: Session, code: str, lot_number: str) -> tuple[ItemRow, LotRow]:
+def _lot(recording: Recording, code: str, lot_number: str) -> tuple[ItemRow, LotRow]:
+    """A lot the actor may know: below the top one that lies, or has lain, in their subtree."""
+    session, actor = recording.session, recording.actor
     item = catalogue.item(session, code)
     if item is None:
         raise Unknown(f"There is no item {code}.", code="unknown_item")
     lot = lots.by_number(session, [(item.id, lot_number)]).get((item.id, lot_number))
-    if lot is None:
+    if lot is None or (actor.place.parent_id is not None and not lots.has_lain(session, lot.id, actor.place.path)):
         raise Unknown(f"There is no lot {lot_number} of {code}.", code="unknown_lot")
     return item, lot
 
@@ -141,6 +142,7 @@ def _held(recording: Recording, item: ItemRow, lot: LotRow) -> dict[str, Any]:
     question = stock.StockQuestion(day=recording.entry().today, item_id=item.id, lot_number=lot.lot_number)
     places = {place.id: place for place in catalogue.places(recording.session)}
     rows = stock.rows(recording.session, question)
+    below_the_top = recording.actor.place.parent_id is not None  # what lies outside one's subtree is not told
     seen = [row for row in rows if access.may(recording.actor, Verb.READ, places[row.location_id])]
     return {
         "item": item.code,
@@ -152,7 +154,7 @@ def _held(recording: Recording, item: ItemRow, lot: LotRow) -> dict[str, Any]:
             for one in lots.holds(recording.session, lot.id)
         ],
         "lies_at": [{"location": row.location, "on_hand": row.on_hand} for row in seen],
-        "elsewhere": sum(row.on_hand for row in rows) - sum(row.on_hand for row in seen),
+        "elsewhere": None if below_the_top else sum(row.on_hand for row in rows) - sum(row.on_hand for row in seen),
     }
 
 

@@ -369,6 +369,9 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "A downgrade, and only that, names its new item.": "只有降级须填写新物资，且必须填写，请核对。",
     "Say why: a rejected lot keeps its reason.": "请说明原因：拒收的批号须留存原因。",
+    "Lot {lot} came from another place of the reserve: pass it and send it back by a transfer, or destroy it.": (
+        "批号 {lot} 由储备内其他库点调入：请先验收通过再调拨退回，或予以销毁。"
+    ),
     # consumption
     "Use is a whole number of base units, 0 or more.": "消耗量应为基本单位的整数，不小于 0，请修改。",
     "{location} {item} {day} stands in row {row:number} already; send each day once.": (

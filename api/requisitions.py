@@ -159,7 +159,7 @@ def get_requisitions(
             session, scope, state=state, before=None if before is None else before[0], limit=limit + 1
         )
         kept, following = page(found, limit, lambda row: [row.id])
-        told = [requisitions.describe(session, row.number) for row in kept]
+        told = requisitions.described(session, kept)
     return answer({"items": told, "next_cursor": following})
 
 

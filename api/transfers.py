@@ -123,7 +123,8 @@ def get_transfers(
             limit + 1,
         )
         kept, following = page(transit.transfers(session, question), limit, lambda row: [row.document_id])
-        told = [{**_row(row, places), "outstanding": _outstanding(session, row)} for row in kept]
+        on_the_road = transfers.outstanding_of(session, [row.document_id for row in kept if _open(row)])
+        told = [{**_row(row, places), "outstanding": on_the_road.get(row.document_id, [])} for row in kept]
     return answer({"items": told, "next_cursor": following})
 
 
@@ -135,12 +136,13 @@ def get_transfer(desk: AtDesk, request: Request, number: Number) -> Response:
         found = transit.find(session, number)
         if found is None or not _sees(actor, places, found):
             raise _unknown(actor, number)
-        told = {**_row(found, places), "outstanding": _outstanding(session, found)}
+        left = transfers.outstanding_rows(session, found.document_id) if _open(found) else []
+        told = {**_row(found, places), "outstanding": left}
     return answer(told)
 
 
-def _outstanding(session: Any, row: TransferRow) -> list[dict[str, Any]]:  # noqa: ANN401 - a session
-    return [] if row.state == TransferState.CLOSED else transfers.outstanding_rows(session, row.document_id)
+def _open(row: TransferRow) -> bool:
+    return row.state != TransferState.CLOSED
 
 
 def _row(row: TransferRow, places: dict[int, Place]) -> dict[str, Any]:

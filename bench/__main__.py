@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ledger", "http", "start")
+NAMES = ("ledger", "asof", "http", "start")
 
 asked = sys.argv[1] if len(sys.argv) > 1 else "all"
 if asked != "all" and asked not in NAMES:

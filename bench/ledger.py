@@ -1,4 +1,4 @@
-"""Receipts through the ledger beside the same rows by raw sqlite3, both durable, both in the same schema."""
+"""Receipts through the ledger beside the same rows by the raw driver, both durable, both in the same schema."""
 
 import random
 import sqlite3
@@ -7,6 +7,7 @@ import time
 from datetime import date, timedelta
 from pathlib import Path
 
+from bench import clients
 from bench.common import ITEMS, PLACES, about, city, entry, in_turns
 from reserve import database, ledger
 
@@ -24,6 +25,7 @@ def main() -> None:
             assert ours.lines_recorded() == ours.documents * lines
             assert raw.lines_recorded() == raw.documents * lines
             print(f"  {lines:>3} lines: {rate[0]:8.0f} / {rate[1]:8.0f} = {rate[0] / rate[1]:.2f}")
+    clients.main()
 
 
 class _Ours:

@@ -6,17 +6,18 @@ another item, lot number and dates kept: they leave the books as what they were 
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from reserve import catalogue, lots
-from reserve.catalogue import ItemRow
+from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
 from reserve.errors import Fault, Invalid, UnknownItem
 from reserve.lines import AdjustmentLine, InspectedLine
 from reserve.lots import LotRow, WantedLot
 from reserve.model import DocumentKind
 from reserve.picking import refuse_losses
-from reserve.posting import Move, Particulars, Posted, post
+from reserve.posting import MOVEMENT, Move, Particulars, Posted, post
 from reserve.resolve import items_of, named_lots, refuse_bad_quantities
 from reserve.shelf import lock, lock_lots
 
@@ -44,21 +45,51 @@ def inspect(session: Session, entry: Entry, *, location: str, inspector: str, li
     occurred_at = shelf.open_at(session, entry.occurred_at(incoming=False), explicit=entry.occurred is not None)
     taken = [AdjustmentLine(line.item, line.lot_number, -line.quantity, line.outcome) for line in lines]
     refuse_losses(taken, items, found, shelf, entry)
-    ends = catalogue.places_by_code(session, ["SUPPLIER", "WASTE", "VARIANCE"])
+    ends = catalogue.places_by_code(session, ["WASTE", "VARIANCE"])
+    senders = _senders(
+        session, bay, lines, [found[i.id, line.lot_number] for line, i in zip(lines, items, strict=True)]
+    )
     moves: list[Move] = []
     for n, (line, item) in enumerate(zip(lines, items, strict=True)):
         lot, reason = found[item.id, line.lot_number], _reason(line)
         if line.outcome == "passed":
             moves.append(Move(item, lot, bay, place, line.quantity, reason=reason))
         elif line.outcome == "rejected":
-            end = ends["WASTE" if line.destroy else "SUPPLIER"]
-            moves.append(Move(item, lot, bay, end, line.quantity, reason=reason))
+            moves.append(Move(item, lot, bay, senders.get(n, ends["WASTE"]), line.quantity, reason=reason))
         else:
             into, new = downgraded[n]
             moves.append(Move(item, lot, bay, ends["VARIANCE"], line.quantity, reason=reason))
             moves.append(Move(into, new, ends["VARIANCE"], place, line.quantity, reason=reason))
     told = Particulars(party=inspector)
     return post(session, entry, DocumentKind.INSPECTION, place, moves, occurred_at, told=told)
+
+
+def _senders(session: Session, bay: Place, lines: Sequence[InspectedLine], found: Sequence[LotRow]) -> dict[int, Place]:
+    """By line that is rejected and not destroyed, who sent the goods: from where the lot last came into the bay."""
+    back = {n: lot for n, (line, lot) in enumerate(zip(lines, found, strict=True)) if _goes_back(line)}
+    if not back:
+        return {}
+    came = session.connection().execute(_CAME_FROM, {"bay": bay.id, "lots": sorted({lot.id for lot in back.values()})})
+    last = {row.lot_id: row.source_id for row in came}  # the latest comes last
+    places = {place.id: place for place in catalogue.places(session)}
+    senders = {n: places[last[lot.id]] for n, lot in back.items() if lot.id in last}
+    faults = [
+        Fault(
+            f"/lines/{n}/destroy",
+            "came_by_transfer",
+            f"Lot {back[n].lot_number} came from another place of the reserve: pass it and send it back by a "
+            "transfer, or destroy it.",
+        )
+        for n, end in senders.items()
+        if end.inside
+    ]
+    if faults:
+        raise Invalid(faults[0].detail, code="came_by_transfer", faults=faults)
+    return senders
+
+
+def _goes_back(line: InspectedLine) -> bool:
+    return line.outcome == "rejected" and not line.destroy
 
 
 def _reason(line: InspectedLine) -> str:
@@ -123,3 +154,11 @@ def _refuse_no_downgrade(
             faults.append(Fault(f"/lines/{n}/into_item", "expiry_required", detail))
     if faults:
         raise Invalid(faults[0].detail, code=faults[0].code, faults=faults)
+
+
+_CAME_FROM = (
+    select(MOVEMENT.c.lot_id, MOVEMENT.c.source_id)
+    .where(MOVEMENT.c.target_id == bindparam("bay"), MOVEMENT.c.lot_id.in_(bindparam("lots", expanding=True)))
+    .where(MOVEMENT.c.reverses.is_(None))
+    .order_by(MOVEMENT.c.occurred_at, MOVEMENT.c.id)
+)

@@ -31,7 +31,7 @@ from reserve.resolve import (
     refuse_undated_or_expired,
 )
 from reserve.reversal import reverse, reverse_document
-from reserve.shelf import lock_lots, lock_shelf
+from reserve.shelf import lock_lots, lock_shelf, look
 
 __all__ = [
     "ADJUSTMENT_REASONS",
@@ -135,9 +135,7 @@ def picking(session: Session, entry: Entry, *, location: str, item: str, quantit
     place = catalogue.require_place(session, location)
     line = IssueLine(item, quantity)
     [found] = items_of(session, [line])
-    shelf = lock_shelf(session, place, {found.id}, 1)
-    shelf.open_at(session, entry.now, explicit=False)
-    candidates = shelf.candidates(entry.today)
+    candidates = look(session, place, {found.id}).candidates(entry.today)
     picked = fefo.pick(candidates, quantity)
     [told] = explained([line], [found], candidates, picked)
     short = quantity - sum(p.quantity for p in picked)

@@ -13,7 +13,7 @@ from reserve import journal
 from reserve.catalogue import ITEM, PLACE
 from reserve.entry import Entry
 from reserve.errors import Conflict, Fault, Invalid, LotConflict, UnknownLot
-from reserve.model import Balance, CoverageDue, Document, Hold, Lot, Movement, Redating, table
+from reserve.model import Balance, CoverageDue, Document, Hold, Location, Lot, Movement, Redating, table
 
 LOT, HOLD, MOVEMENT, DOCUMENT, REDATING = (table(model) for model in (Lot, Hold, Movement, Document, Redating))
 _BALANCE, _DUE = table(Balance), table(CoverageDue)
@@ -49,12 +49,15 @@ class WantedLot(NamedTuple):
 
 _COLUMNS = (LOT.c.id, LOT.c.item_id, LOT.c.lot_number, LOT.c.manufactured_on, LOT.c.expires_on)
 _BY_NUMBER = select(*_COLUMNS).where(tuple_(LOT.c.item_id, LOT.c.lot_number).in_(bindparam("numbers", expanding=True)))
-_FOR_SHARE = (
-    select(*_COLUMNS)
-    .where(LOT.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(LOT.c.id)
-    .with_for_update(read=True)
+_BY_ID = select(*_COLUMNS).where(LOT.c.id.in_(bindparam("ids", expanding=True))).order_by(LOT.c.id)
+_PLACE = table(Location)
+_LAIN = (
+    select(_BALANCE.c.lot_id)
+    .join(_PLACE, _PLACE.c.id == _BALANCE.c.location_id)
+    .where(_BALANCE.c.lot_id == bindparam("lot"), _PLACE.c.path.like(bindparam("below")))
+    .limit(1)
 )
+_FOR_SHARE = _BY_ID.with_for_update(read=True)
 _HELD = select(HOLD.c.lot_id).where(HOLD.c.lifted_at.is_(None), HOLD.c.lot_id.in_(bindparam("ids", expanding=True)))
 _undo = aliased(MOVEMENT, name="undo")
 _STANDING = (  # a movement of the lot that was told before today, or that is neither a reversal nor reversed
@@ -242,6 +245,16 @@ def _refuse_conflicts(wanted: Iterable[WantedLot], known: dict[tuple[int, str], 
             faults.append(Fault(f"{lot.pointer}/expires_on", LotConflict.code, detail))
     if faults:
         raise LotConflict(faults[0].detail, faults=faults)
+
+
+def by_ids(session: Session, lot_ids: Iterable[int]) -> dict[int, LotRow]:
+    rows = session.connection().execute(_BY_ID, {"ids": sorted(set(lot_ids))})
+    return {row.id: LotRow._make(row) for row in rows}
+
+
+def has_lain(session: Session, lot_id: int, path: str) -> bool:
+    """Whether a lot lies, or has lain, at a place below a path: its balances stay when they are used up."""
+    return session.connection().execute(_LAIN, {"lot": lot_id, "below": f"{path}%"}).first() is not None
 
 
 def share(session: Session, lot_ids: Iterable[int]) -> dict[int, LotRow]:

@@ -206,7 +206,8 @@ class Promise(NamedTuple):
 
 
 def _allocated(session: Session, requisition_id: int) -> list[Promise]:
-    return [Promise._make(row) for row in session.connection().execute(_ALLOCATED, {"requisition": requisition_id})]
+    rows = session.connection().execute(_ALLOCATED, {"requisitions": [requisition_id]})
+    return [Promise._make(row[1:]) for row in rows]
 
 
 def _taken(promised: Sequence[Promise], lines: Sequence[WantedLine] | None) -> list[tuple[Promise, int]]:
@@ -308,9 +309,23 @@ def requisitions(
 
 def describe(session: Session, number: str) -> dict[str, Any]:
     """A requisition whole: each line with what was asked for, promised and issued, and the lots promised."""
-    found = find(session, number)
-    promised = _allocated(session, found.id)
-    lines = session.connection().execute(_LINES, {"requisition": found.id})
+    return described(session, [find(session, number)])[0]
+
+
+def described(session: Session, rows: Sequence[RequisitionRow]) -> list[dict[str, Any]]:
+    """Requisitions whole, in three queries however many there are."""
+    ids = [row.id for row in rows]
+    promised: dict[int, list[Promise]] = {n: [] for n in ids}
+    lines: dict[int, list[Any]] = {n: [] for n in ids}
+    if ids:
+        for requisition_id, *row in session.connection().execute(_ALLOCATED, {"requisitions": ids}):
+            promised[requisition_id].append(Promise._make(row))
+        for line in session.connection().execute(_LINES, {"requisitions": ids}):
+            lines[line.requisition_id].append(line)
+    return [_told(row, lines[row.id], promised[row.id]) for row in rows]
+
+
+def _told(found: RequisitionRow, lines: Sequence[Any], promised: Sequence[Promise]) -> dict[str, Any]:
     told = found._asdict()
     del told["id"], told["location_id"]
     return {
@@ -350,7 +365,7 @@ def _refuse_same_person(found: RequisitionRow, entry: Entry) -> None:
 
 
 def _granted(session: Session, found: RequisitionRow, lines: Sequence[WantedLine] | None) -> list[WantedLine]:
-    asked = {row.code: row.quantity for row in session.connection().execute(_LINES, {"requisition": found.id})}
+    asked = {row.code: row.quantity for row in session.connection().execute(_LINES, {"requisitions": [found.id]})}
     if lines is None:
         return [WantedLine(item, quantity) for item, quantity in asked.items()]
     refuse_bad_quantities([line.quantity for line in lines])
@@ -413,15 +428,23 @@ _REQUISITIONS = select(
 _BY_NUMBER = _REQUISITIONS.where(REQUISITION.c.number == bindparam("number"))
 _LOCK = select(REQUISITION.c.id).where(REQUISITION.c.number == bindparam("number")).with_for_update()
 _LINES = (
-    select(LINE.c.line, ITEM.c.code, LINE.c.quantity, LINE.c.issued)
+    select(LINE.c.requisition_id, LINE.c.line, ITEM.c.code, LINE.c.quantity, LINE.c.issued)
     .join(ITEM, ITEM.c.id == LINE.c.item_id)
-    .where(LINE.c.requisition_id == bindparam("requisition"))
-    .order_by(LINE.c.line)
+    .where(LINE.c.requisition_id.in_(bindparam("requisitions", expanding=True)))
+    .order_by(LINE.c.requisition_id, LINE.c.line)
 )
 _ALLOCATED = (
-    select(ALLOCATION.c.lot_id, LOT.c.item_id, ITEM.c.code, LOT.c.lot_number, LOT.c.expires_on, ALLOCATION.c.quantity)
+    select(
+        ALLOCATION.c.requisition_id,
+        ALLOCATION.c.lot_id,
+        LOT.c.item_id,
+        ITEM.c.code,
+        LOT.c.lot_number,
+        LOT.c.expires_on,
+        ALLOCATION.c.quantity,
+    )
     .join(LOT, LOT.c.id == ALLOCATION.c.lot_id)
     .join(ITEM, ITEM.c.id == LOT.c.item_id)
-    .where(ALLOCATION.c.requisition_id == bindparam("requisition"))
+    .where(ALLOCATION.c.requisition_id.in_(bindparam("requisitions", expanding=True)))
     .order_by(func.coalesce(LOT.c.expires_on, date.max), LOT.c.lot_number)
 )

@@ -102,6 +102,18 @@ def lock_shelf(session: Session, place: Place, item_ids: Iterable[int], least: i
     return Shelf(place, on_hand, found, lots.held(session, on_hand), promised(session, place, on_hand))
 
 
+def look(session: Session, place: Place, item_ids: Iterable[int]) -> Shelf:
+    """What lies there of some items, only looked at: nobody waits for the reader, and nothing is kept for them."""
+    rows = session.connection().execute(
+        _BALANCES_OF_ITEMS, {"location": place.id, "items": sorted(item_ids), "least": 1}
+    )
+    on_hand = {row.lot_id: row.on_hand for row in rows}
+    if not on_hand:
+        return Shelf(place, {}, {}, set())
+    found = lots.by_ids(session, on_hand)
+    return Shelf(place, on_hand, found, lots.held(session, on_hand), promised(session, place, on_hand))
+
+
 def promised(session: Session, place: Place, lot_ids: Iterable[int]) -> dict[int, int]:
     """What requisitions have been promised of these lots here. Read under the lock of their balances."""
     rows = session.connection().execute(_PROMISED, {"location": place.id, "lots": sorted(lot_ids)})
@@ -139,7 +151,7 @@ _LOCK_BALANCES = (
     .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
     .with_for_update()
 )
-_LOCK_BALANCES_OF_ITEMS = (
+_BALANCES_OF_ITEMS = (
     select(BALANCE.c.lot_id, BALANCE.c.on_hand)
     .join(LOT, LOT.c.id == BALANCE.c.lot_id)
     .where(
@@ -148,8 +160,8 @@ _LOCK_BALANCES_OF_ITEMS = (
         BALANCE.c.on_hand >= bindparam("least"),
     )
     .order_by(BALANCE.c.location_id, BALANCE.c.lot_id)
-    .with_for_update(of=BALANCE)
 )
+_LOCK_BALANCES_OF_ITEMS = _BALANCES_OF_ITEMS.with_for_update(of=BALANCE)
 
 
 _PROMISED = (

@@ -181,13 +181,20 @@ def _told(session: Session, document_id: int, state: TransferState) -> dict[str,
 
 
 def outstanding_rows(session: Session, document_id: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "item": row.item,
-            "lot_number": row.lot_number,
-            "expires_on": row.expires_on,
-            "sent": row.sent,
-            "outstanding": row.quantity,
-        }
-        for row in transit.outstanding(session, document_id)
-    ]
+    return outstanding_of(session, [document_id])[document_id]
+
+
+def outstanding_of(session: Session, document_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What of each transfer is on the road, as it is answered."""
+    found = transit.outstanding_of(session, document_ids)
+    return {document_id: [_left(row) for row in rows] for document_id, rows in found.items()}
+
+
+def _left(row: transit.Outstanding) -> dict[str, Any]:
+    return {
+        "item": row.item,
+        "lot_number": row.lot_number,
+        "expires_on": row.expires_on,
+        "sent": row.sent,
+        "outstanding": row.quantity,
+    }

@@ -99,11 +99,19 @@ def transfers(session: Session, question: TransferQuestion) -> list[TransferRow]
 
 def outstanding(session: Session, document_id: int) -> list[Outstanding]:
     """What of a transfer is still on the road, lot by lot, and what was sent in all."""
-    rows = session.connection().execute(_OUTSTANDING, {"document": document_id})
-    return [
-        Outstanding(row.lot_id, row.code, row.lot_number, row.expires_on, int(row.sent), int(row.quantity))
-        for row in rows
-    ]
+    return outstanding_of(session, [document_id])[document_id]
+
+
+def outstanding_of(session: Session, document_ids: Sequence[int]) -> dict[int, list[Outstanding]]:
+    """The same of several transfers at once."""
+    found: dict[int, list[Outstanding]] = {document_id: [] for document_id in document_ids}
+    if not found:
+        return found
+    for row in session.connection().execute(_OUTSTANDING, {"documents": sorted(found)}):
+        found[row.root].append(
+            Outstanding(row.lot_id, row.code, row.lot_number, row.expires_on, int(row.sent), int(row.quantity))
+        )
+    return found
 
 
 class Overdraft(NamedTuple):
@@ -273,29 +281,35 @@ _FOUND = _TRANSFERS.where(DOCUMENT.c.number == bindparam("number"))
 _BY_NUMBER = _FOUND.with_for_update(of=TRANSFER)
 _LOCK = select(TRANSFER.c.document_id).where(TRANSFER.c.document_id == bindparam("document")).with_for_update()
 # what was sent: into the road by the transfer itself, less what of that was taken back
-_OUTSTANDING = text("""
+_OUTSTANDING = (
+    text("""
     WITH family AS (
-        SELECT id FROM document WHERE id = :document UNION ALL SELECT id FROM document WHERE follows_id = :document
+        SELECT id AS root, id FROM document WHERE id IN :documents
+        UNION ALL SELECT follows_id, id FROM document WHERE follows_id IN :documents
     ), road AS (SELECT id FROM location WHERE kind = 'transit'),
     flow AS (
-        SELECT m.lot_id, m.quantity AS change, CASE WHEN m.document_id = :document THEN m.quantity ELSE 0 END AS sent
+        SELECT root, m.lot_id, m.quantity AS change, CASE WHEN m.document_id = root THEN m.quantity ELSE 0 END AS sent
         FROM movement m JOIN family ON family.id = m.document_id JOIN road ON road.id = m.target_id
         UNION ALL
-        SELECT m.lot_id, -m.quantity, CASE WHEN o.document_id = :document THEN -m.quantity ELSE 0 END
+        SELECT root, m.lot_id, -m.quantity, CASE WHEN o.document_id = root THEN -m.quantity ELSE 0 END
         FROM movement m JOIN family ON family.id = m.document_id JOIN road ON road.id = m.source_id
         LEFT JOIN movement o ON o.id = m.reverses
     )
-    SELECT flow.lot_id, item.code, lot.lot_number, lot.expires_on, sum(sent) AS sent, sum(change) AS quantity
+    SELECT root, flow.lot_id, item.code, lot.lot_number, lot.expires_on, sum(sent) AS sent, sum(change) AS quantity
     FROM flow JOIN lot ON lot.id = flow.lot_id JOIN item ON item.id = lot.item_id
-    GROUP BY flow.lot_id, item.code, lot.lot_number, lot.expires_on
-    ORDER BY item.code, lot.expires_on, lot.lot_number
-""").columns(
-    column("lot_id", Integer),
-    column("code", Text),
-    column("lot_number", Text),
-    column("expires_on", Date),
-    column("sent", BigInteger),
-    column("quantity", BigInteger),
+    GROUP BY root, flow.lot_id, item.code, lot.lot_number, lot.expires_on
+    ORDER BY root, item.code, lot.expires_on, lot.lot_number
+""")
+    .bindparams(bindparam("documents", expanding=True))
+    .columns(
+        column("root", Integer),
+        column("lot_id", Integer),
+        column("code", Text),
+        column("lot_number", Text),
+        column("expires_on", Date),
+        column("sent", BigInteger),
+        column("quantity", BigInteger),
+    )
 )
 _FLOWS_AFTER = (
     text("""

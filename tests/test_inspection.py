@@ -347,3 +347,20 @@ def test_what_waited_on_a_past_day_was_not_usable_then(served: Served, manager: 
     assert lies(manager, as_of="2026-03-31") == {(BAY, "N95", "A"): (100, 0)}
     assert lies(manager, as_of=TODAY.isoformat()) == {(CITY, "N95", "A"): (100, 100)}
     assert date(2026, 4, 1) == TODAY
+
+
+def test_rejected_goods_go_back_to_whoever_sent_them(served: Served, manager: TestClient) -> None:
+    manager.post("/v1/receipts", json=receipt(10, donor="慈善总会"))
+    manager.post("/v1/receipts", json=receipt(10, "B", returned_by="德城区医院"))
+    told = inspect(manager, decided(10, "rejected", reason="x"), decided(10, "rejected", "B", reason="x"))
+    assert [movement["target"] for movement in told["movements"]] == ["DONOR", "CONSUMER"]
+
+
+def test_goods_of_a_transfer_are_passed_and_sent_back_or_destroyed(served: Served, manager: TestClient) -> None:
+    manager.post("/v1/receipts", json=receipt(30) | {"location": "371425-W1"})
+    sent = {"source": "371425-W1", "target": CITY, "lines": [{"item": "N95", "quantity": 30}]}
+    number = manager.post("/v1/transfers", json=sent).json()["document"]
+    assert manager.post(f"/v1/transfers/{number}/receipt", json={}).status_code == 201
+    body = sheet(decided(30, "rejected", reason="x"))
+    refused(served.engine, lambda: manager.post("/v1/inspections", json=body), 422, "came_by_transfer")
+    inspect(manager, decided(30, "rejected", reason="x", destroy=True))

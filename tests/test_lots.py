@@ -89,11 +89,26 @@ def test_b3_a_held_lot_is_stopped_everywhere_and_the_answer_says_where_it_lies(
     sound(served.engine)
 
 
-def test_a_county_sees_its_own_shelf_and_how_much_lies_elsewhere(served: Served, manager: TestClient) -> None:
+def test_a_county_sees_its_own_shelf_and_nothing_of_what_lies_elsewhere(served: Served, manager: TestClient) -> None:
     manager.post("/v1/receipts", json=receipt(100))
     manager.post("/v1/receipts", json=receipt(40) | {"location": COUNTY})
     told = hold(served.client("clerk", "371425"))
-    assert (told["lies_at"], told["elsewhere"]) == ([{"location": COUNTY, "on_hand": 40}], 100)
+    assert (told["lies_at"], told["elsewhere"]) == ([{"location": COUNTY, "on_hand": 40}], None)
+    city = hold(served.client("clerk"))
+    assert (len(city["lies_at"]), city["elsewhere"]) == (2, 0)
+
+
+def test_p14_a_county_does_not_hold_what_never_lay_there_nor_learn_that_it_exists(
+    served: Served, manager: TestClient
+) -> None:
+    manager.post("/v1/receipts", json=receipt(100))
+    county = served.client("manager", "371425")
+    answers = [county.put(address(lot), json={"reason": "recall"}) for lot in ("A", "Z")]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert answers[0].text.replace("lot A", "lot Z") == answers[1].text
+    manager.post("/v1/receipts", json=receipt(40) | {"location": COUNTY})
+    manager.post("/v1/issues", json=issue(40) | {"location": COUNTY})
+    assert reasons(hold(county)) == ["recall"]  # used up, and its users have it
 
 
 def test_a_lot_held_for_several_reasons_is_free_when_the_last_is_lifted(served: Served, manager: TestClient) -> None:
@@ -160,7 +175,8 @@ def test_p14_a_hold_that_the_city_repeats_is_the_citys_from_then_on(served: Serv
 
 
 def test_p14_a_hold_of_two_counties_is_lifted_above_both(served: Served, manager: TestClient) -> None:
-    manager.post("/v1/receipts", json=receipt(100))
+    for place in (COUNTY, "371402-H1"):
+        manager.post("/v1/receipts", json=receipt(100) | {"location": place})
     one, two = served.client("manager", "371425"), served.client("manager", "371402")
     hold(one)
     hold(two)
