@@ -24,8 +24,8 @@ SIZES = [int(size) for size in os.environ.get("BENCH_SIZES", "300000,1000000,300
 ENGINES = os.environ.get("BENCH_ENGINES", "sqlite,postgresql").split(",")
 LOTS, LINES, ROUNDS = 10_000, 100, 3
 START = datetime(2023, 1, 1, tzinfo=UTC)
-DAY = date(2025, 1, 1)
-"""The day asked about: two thirds of the ledger lie before it."""
+DAY = date.fromisoformat(os.environ.get("BENCH_DAY", "2025-01-01"))
+"""The day asked about: two thirds of the ledger lie before it, or as the environment says."""
 
 Row = tuple[int, int, int]
 
@@ -113,6 +113,8 @@ def _grow(engine: Engine, have: int, size: int) -> None:
         asked = {"have": have, "size": size, "first": first, "lot": lot, **ends}
         for statement in _STATEMENTS[connection.dialect.name]:
             connection.execute(text(statement), {name: asked[name] for name in asked if f":{name}" in statement})
+        connection.execute(text("DELETE FROM balance"))
+        connection.execute(text(_BALANCES))
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("ANALYZE"))
@@ -120,6 +122,13 @@ def _grow(engine: Engine, have: int, size: int) -> None:
         assert connection.execute(text("SELECT count(*) FROM movement")).scalar_one() == size
 
 
+_BALANCES = """
+    INSERT INTO balance (location_id, lot_id, on_hand)
+    SELECT place, lot, sum(change) FROM (
+        SELECT target_id AS place, lot_id AS lot, quantity AS change FROM movement
+        UNION ALL SELECT source_id, lot_id, -quantity FROM movement
+    ) AS flow JOIN location ON location.id = place WHERE location.kind = 'warehouse' GROUP BY place, lot
+"""
 # The first LOTS x PLACES movements lie in the first 30 days; a later one at a moment that its number decides.
 _FLOOD = LOTS * PLACES
 _SECONDS = f"(CASE WHEN d * {LINES} < {_FLOOD} THEN d * 2000 ELSE 2592000 + (d * 7919) % 91000 * 1000 + d % 997 END)"

@@ -71,7 +71,8 @@ class StockQuestion(NamedTuple):
 def rows(session: Session, question: StockQuestion) -> list[StockRow]:
     """Lots at places, in the order of (place, lot): from the balances, or summed from the movements for a past day."""
     past = question.at is not None or question.known_at is not None
-    source = _summed(question) if past else select(BALANCE.c.location_id, BALANCE.c.lot_id, BALANCE.c.on_hand)
+    balances = select(BALANCE.c.location_id, BALANCE.c.lot_id, BALANCE.c.on_hand)
+    source = _summed(question, by_place=_by_place(session, question)) if past else balances
     held = source.subquery("held")
     statement = (
         select(
@@ -162,29 +163,67 @@ def _allocated(*, past: bool) -> ColumnElement[int]:
     return func.coalesce(promised.scalar_subquery(), 0)
 
 
-def _summed(question: StockQuestion) -> Select[tuple[int, int, int]]:
-    """What the movements up to a moment sum to. Both halves are answered from a covering index."""
-    halves = union_all(_half(question, "target", 1), _half(question, "source", -1)).subquery("flow")
-    return select(halves.c.location_id, halves.c.lot_id, func.sum(halves.c.change).label("on_hand")).group_by(
-        halves.c.location_id, halves.c.lot_id
+_TAIL = 50_000
+"""Movements since a moment that are read faster by their time than those of the places asked about by their place."""
+
+
+def _by_place(session: Session, question: StockQuestion) -> bool:
+    """Whether what has moved since is found by place and lot, or by time: for a day long ago, by time is nearly all."""
+    if question.item_id is not None or question.lot_number is not None or question.known_at is not None:
+        return True
+    if question.scope is None or question.scope.parent_id is None:
+        return False
+    since = select(MOVEMENT.c.id).where(MOVEMENT.c.occurred_at >= question.at).limit(_TAIL + 1).subquery()
+    return session.connection().execute(select(func.count()).select_from(since)).scalar_one() > _TAIL
+
+
+def _summed(question: StockQuestion, *, by_place: bool) -> Select[tuple[int, int, int]]:
+    """What lay there at a moment: today's balances less what has moved since, or, as known at a moment, every movement.
+
+    The first costs what has moved since, not what the ledger holds.
+    """
+    if question.known_at is None:
+        balances = select(BALANCE.c.location_id, BALANCE.c.lot_id, BALANCE.c.on_hand.label("change"))
+        balances = balances.where(*_narrowed(question, BALANCE.c.location_id, BALANCE.c.lot_id))
+        since = (_half(question, end, sign, by_place=by_place) for end, sign in (("target", -1), ("source", 1)))
+        parts = union_all(balances, *since).subquery("flow")
+    else:
+        before = (_half(question, end, sign, by_place=True) for end, sign in (("target", 1), ("source", -1)))
+        parts = union_all(*before).subquery("flow")
+    return select(parts.c.location_id, parts.c.lot_id, func.sum(parts.c.change).label("on_hand")).group_by(
+        parts.c.location_id, parts.c.lot_id
     )
 
 
-def _half(question: StockQuestion, end: str, sign: int) -> Select[tuple[int, int, int]]:
+def _half(question: StockQuestion, end: str, sign: int, *, by_place: bool) -> Select[tuple[int, int, int]]:
+    """Movements at one of their ends: those before the moment that were known then, or all since it."""
     column = MOVEMENT.c[f"{end}_id"]
     statement = select(column.label("location_id"), MOVEMENT.c.lot_id, (MOVEMENT.c.quantity * sign).label("change"))
+    if question.known_at is None:
+        statement = statement.where(MOVEMENT.c.occurred_at >= question.at)
+        # by time, the places are chosen where the sum is taken: named here, they would be looked up first
+        return statement.where(*_narrowed(question, column, MOVEMENT.c.lot_id)) if by_place else statement
     if question.at is not None:
         statement = statement.where(MOVEMENT.c.occurred_at < question.at)
-    if question.known_at is not None:
-        statement = statement.join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id).where(
-            DOCUMENT.c.recorded_at <= question.known_at
-        )
-    if question.item_id is not None:
-        statement = statement.where(MOVEMENT.c.lot_id.in_(select(LOT.c.id).where(LOT.c.item_id == question.item_id)))
+    statement = statement.join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id).where(
+        DOCUMENT.c.recorded_at <= question.known_at
+    )
+    return statement.where(*_narrowed(question, column, MOVEMENT.c.lot_id))
+
+
+def _narrowed(question: StockQuestion, place: ColumnElement[int], lot: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    """The places and lots that are asked about."""
+    wanted: list[ColumnElement[bool]] = []
+    named = [
+        column == value
+        for column, value in ((LOT.c.item_id, question.item_id), (LOT.c.lot_number, question.lot_number))
+        if value is not None
+    ]
+    if named:
+        wanted.append(lot.in_(select(LOT.c.id).where(*named)))
     if question.scope is not None:
-        below = select(PLACE.c.id).where(PLACE.c.path.like(f"{question.scope.path}%"))
-        statement = statement.where(column.in_(below))
-    return statement
+        wanted.append(place.in_(select(PLACE.c.id).where(PLACE.c.path.like(f"{question.scope.path}%"))))
+    return wanted
 
 
 # -- movements --------------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from books import W1, W2, adjust, issue, receive
 from conftest import NOW, SHANGHAI, TODAY, entry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
-from test_invariants import LATER, W1, W2, adjust, issue, receive
+from test_invariants import LATER
 
 from reserve import cards, catalogue, database, ledger, stock, verify
 from reserve.cards import CardQuestion

@@ -3,11 +3,12 @@
 from datetime import date, timedelta
 
 import pytest
+from books import W1, W2, adjust, issue, receive
 from conftest import NOW, TODAY, entry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cards import Statements
-from test_invariants import LATER, W1, W2, adjust, issue, receive
+from test_invariants import LATER
 
 from reserve import catalogue, database, inspection, ledger, lots, trace, transfers, verify
 from reserve.errors import Refusal
