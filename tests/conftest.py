@@ -198,3 +198,11 @@ def city(engine: Engine) -> Engine:
             session, catalogue.NewItem("VENT", "呼吸机", "Ventilator", Category.TREATMENT, "台", shelf_life_days=None)
         )
     return engine
+
+
+@pytest.fixture
+def served(city: Engine) -> object:
+    """The server over that city."""
+    from served import Served
+
+    return Served(city)

@@ -15,7 +15,7 @@ from reserve import database, verify
 
 CLIENTS = 32
 
-pytestmark = pytest.mark.usefixtures("city")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("city")]
 
 
 def at_once(number: int, work: Callable[[int], object]) -> list:

@@ -31,11 +31,6 @@ END = date(2027, 6, 30)
 MANAGER = "Wang Fang (22222222)"
 
 
-@pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
-
-
 def everything(engine: Engine) -> dict:
     """Every row of every table but keys: a refused request leaves them all as they were."""
     with database.reading(engine) as session:

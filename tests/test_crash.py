@@ -8,6 +8,8 @@ from crashing import Book, Clerk, kill_while_recording, refuse_loss, send_again
 from served import Served
 from sqlalchemy import Engine
 
+pytestmark = pytest.mark.long
+
 KILLS = int(os.environ.get("CRASH_KILLS", "4"))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_crash import free_port
+from crashing import free_port
 
 from seeds.year import demonstration
 

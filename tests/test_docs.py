@@ -168,6 +168,7 @@ def test_the_example_by_pencil_is_what_the_product_computes() -> None:
 # -- what people are told to type -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial is typed with curl, and there is none here")
 def test_the_tutorial_and_the_pages_after_it_work(tmp_path: Path) -> None:
     """One shell from the first command to the last, in a checkout of its own, on ports of its own."""

@@ -15,11 +15,6 @@ from sqlalchemy import Engine, text
 from reserve import database, stock
 
 
-@pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
-
-
 def digest(engine: Engine) -> dict:
     """Everything in the database but keys and beats: refused requests must leave it as it was."""
     with database.reading(engine) as session:

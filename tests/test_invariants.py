@@ -44,6 +44,7 @@ def hurried(engine):
     return engine
 
 
+@pytest.mark.long
 def test_p03_the_books_agree_with_a_plain_dict_whatever_is_done(city, mirror):
     database.close(hurried(city))  # connections made from now on are in a hurry
 

@@ -25,7 +25,7 @@ ABIDJAN = ZoneInfo("Africa/Abidjan")
 LAST_DAY = date(2018, 12, 31)
 ENTRY = Entry("import", NOW, ABIDJAN, back_dating_days=None)
 
-pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the shared ledger is not here")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not FOLDER.exists(), reason="the shared ledger is not here")]
 
 
 @pytest.fixture(scope="module")

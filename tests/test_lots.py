@@ -19,11 +19,6 @@ CITY, COUNTY = "371400-W1", "371425-W1"
 
 
 @pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
-
-
-@pytest.fixture
 def manager(served: Served) -> TestClient:
     return served.client("manager")
 

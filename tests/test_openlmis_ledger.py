@@ -21,7 +21,7 @@ FOLDER = SHARED / "data" / "openlmis_demo_ledger"
 AFTERWARDS = datetime(2019, 1, 1, tzinfo=UTC)
 SHORTLY = timedelta(microseconds=1)
 
-pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the shared ledger is not here")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not FOLDER.exists(), reason="the shared ledger is not here")]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from served import Served, issue, receipt
-from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -654,11 +653,6 @@ def test_a_sheet_names_each_cell_in_chinese() -> None:
 
 
 # -- over HTTP --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
 
 
 HELD = {"reason": "recall", "note": "NMPA 12"}

@@ -21,11 +21,6 @@ HELD_BACK = "SELECT coalesce(sum(quantity), 0) FROM allocation"
 
 
 @pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
-
-
-@pytest.fixture
 def clerk(served: Served) -> TestClient:
     return served.client("clerk")
 

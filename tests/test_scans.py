@@ -6,17 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusing import refused, sound, unchanged
 from served import Served, receipt
-from sqlalchemy import Engine
 
 CITY, COUNTY = "371400-W1", "371425-W1"
 BOX, OTHER_BOX = "06901234567892", "06901234567908"
 GS = "\x1d"
 CODE = f"]d201{BOX}1727013110A{GS}21S1"
-
-
-@pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
 
 
 @pytest.fixture

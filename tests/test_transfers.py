@@ -7,17 +7,11 @@ from conftest import NOW, SHANGHAI, TODAY
 from fastapi.testclient import TestClient
 from refusing import at_once, everything, refused, sound
 from served import Served, issue, receipt
-from sqlalchemy import Engine
 
 from reserve import catalogue, coverage, database, transit
 from reserve.model import LocationKind
 
 CITY, COUNTY, OTHER = "371400-W1", "371425-W1", "371402-H1"
-
-
-@pytest.fixture
-def served(city: Engine) -> Served:
-    return Served(city)
 
 
 @pytest.fixture
