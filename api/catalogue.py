@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -58,6 +58,9 @@ class LocationIn(Strict):
     closed_on: Day | None = None
     owner: Short | None = None
     keeper: Short | None = None
+
+
+CodeInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 
 class LocationChange(Strict):
@@ -166,7 +169,7 @@ def post_location(desk: AtDesk, request: Request, raw: Body) -> Response:
 
 
 @router.patch("/locations/{code}", openapi_extra=body_of(LocationChange), tags=["catalogue"])
-def patch_location(desk: AtDesk, request: Request, code: str, raw: Body) -> Response:
+def patch_location(desk: AtDesk, request: Request, code: CodeInPath, raw: Body) -> Response:
     """Switch inspection of what is received on or off."""
     body = parse(LocationChange, request, raw)
 
@@ -210,7 +213,7 @@ def post_policy(
         return _policy(made, {scope.id: scope.code}, items)
 
     try:
-        return desk.record(request, raw, work)
+        return desk.record(request, raw, work, parameters={"dry_run"})
     except DryRun as ended:
         return answer(ended.found)
 

@@ -186,7 +186,10 @@ def alerts(scope: Scope = None, limit: Annotated[int, typer.Option(min=1, max=10
 @app.command()
 def record(
     path: Annotated[str, typer.Argument(help="receipts, issues, transfers, counts/CT-.../lines ...: see docs")],
-    file: Annotated[Path | None, typer.Argument(help="The JSON body; default: standard input.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The JSON body; default: standard input.", exists=True, dir_okay=False, readable=True),
+    ] = None,
     name: Annotated[str | None, typer.Option("--as", help="Who records; default: your name on this machine.")] = None,
     at: At = None,
     key: Annotated[str | None, typer.Option("--key", help="An Idempotency-Key: sent again, nothing doubles.")] = None,

@@ -87,7 +87,7 @@ class Desk:
         work: Callable[[Recording], dict[str, Any]],
         *,
         status: int = 201,
-        parameters: AbstractSet[str] = frozenset({"dry_run"}),
+        parameters: AbstractSet[str] = frozenset(),
     ) -> Response:
         """Run `work` in one transaction and answer what it returns; the same Idempotency-Key gets the same answer.
 

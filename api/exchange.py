@@ -45,7 +45,7 @@ def post_import(
         return answer
 
     try:
-        return desk.record(request, data, work)
+        return desk.record(request, data, work, parameters={"dry_run"})
     except DryRun as ended:
         return Response(as_json(ended.found), media_type="application/json")
     except SheetRefused as refused:

@@ -10,11 +10,12 @@ from api.desk import AtDesk, Recording, answer, moment, place_in_path
 from api.stock import Body
 from reserve import access, catalogue, ledger, lots, scans, stock
 from reserve.access import Verb
-from reserve.catalogue import ItemRow
+from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
 from reserve.errors import Unknown
 from reserve.lots import LotRow
 from reserve.model import QUANTITY_MAX
+from reserve.stock import StockRow
 
 router = APIRouter(prefix="/v1")
 
@@ -109,8 +110,10 @@ def patch_dates(desk: AtDesk, request: Request, item: ItemCode, lot_number: LotN
         question = stock.StockQuestion(day=recording.entry().today, item_id=found.id, lot_number=lot_number)
         places = {place.id: place for place in catalogue.places(recording.session)}
         for row in stock.rows(recording.session, question):  # the dates count wherever the lot lies
-            if places[row.location_id].stocked:
-                access.require(recording.actor, Verb.MANAGE, places[row.location_id])
+            # what is on the road is on its way to a place that may be anybody's: for a manager of the top
+            access.require(
+                recording.actor, Verb.MANAGE, places[row.location_id] if _lies(places, row) else _top(places)
+            )
         lots.redate(
             recording.session,
             recording.entry(),
@@ -123,6 +126,14 @@ def patch_dates(desk: AtDesk, request: Request, item: ItemCode, lot_number: LotN
         return _held(recording, *_lot(recording, item, lot_number))
 
     return desk.record(request, raw, work, status=200)
+
+
+def _lies(places: dict[int, Place], row: StockRow) -> bool:
+    return places[row.location_id].stocked
+
+
+def _top(places: dict[int, Place]) -> Place:
+    return next(place for place in places.values() if place.parent_id is None and place.stocked)
 
 
 def _lot(recording: Recording, code: str, lot_number: str) -> tuple[ItemRow, LotRow]:

@@ -59,7 +59,7 @@ def get_stock(
     lot_number: LotAsked = None,
     as_of: date | None = None,
     known_at: datetime | None = None,
-    owner: Annotated[str | None, Query(max_length=120)] = None,
+    owner: Annotated[str | None, Query(max_length=120, pattern=r"^[^\x00]*$")] = None,
     include_zero: bool = False,  # noqa: FBT001, FBT002 - a query parameter
     limit: Limit = 100,
     cursor: str | None = None,

@@ -407,7 +407,13 @@ def _next_tally(
     same = standing is not None and standing.counted == line.counted
     if line.counted_at is not None:
         moment = min(line.counted_at, entry.now)
-        alike = [tally for tally in before if (tally.counted, tally.counted_at) == (line.counted, moment)]
+        # of one moment, what was put right there and is sent once more says something new
+        alike = [
+            tally
+            for tally in before
+            if (tally.counted, tally.counted_at) == (line.counted, moment)
+            and (tally.stands or standing is None or tally.counted_at < standing.counted_at)
+        ]
     else:
         moment = standing.counted_at if standing is not None and same else entry.now
         alike = [standing] if standing is not None and same else []

@@ -360,8 +360,13 @@ def _may_hold_more(last: Element, said: dict[str, str]) -> bool:
     """Whether the last value could be two, of which (21) is the usual one. Too common to refuse, worth a look."""
     if last.ai not in {"10", "21", "30", "37"}:
         return False
+    if last.ai in {"10", "21"} and not {"30", "37"} & said.keys() and _COUNT_BEHIND.search(last.value):
+        return True
     tails = [last.value[at:-1] for at in range(1, len(last.value) - 2)]
     return any(tail.startswith(ai) for ai in {"10", "21"} - said.keys() for tail in tails)
+
+
+_COUNT_BEHIND = re.compile(r".(?:(?:30|37)[1-9][0-9]{0,7}|240.+)\Z", re.ASCII)
 
 
 def _bracketed_elements(text: str) -> Iterator[Element]:

@@ -1,6 +1,7 @@
 """Whether the paperwork around the movements is whole: numbers, goods on the road, the dates of lots. Reads only."""
 
 import json
+from collections import Counter as Counts
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -22,9 +23,10 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from reserve.catalogue import ITEM, PLACE
+from reserve.digests import as_text
 from reserve.findings import Finding
 from reserve.journal import JOURNAL
-from reserve.lots import LOT
+from reserve.lots import HOLD, LOT, REDATING
 from reserve.model import Counter, CountSheet, LocationKind, Requisition, Transfer, TransferState, table
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, REQUISITION_PREFIX
 
@@ -140,6 +142,29 @@ def transit(session: Session) -> Iterator[Finding]:
     )
     yield from _by_transfer(session, moved)
     yield from _by_lot(session, moved, road)
+    yield from _ends(session)
+
+
+def _ends(session: Session) -> Iterator[Finding]:
+    """A transfer goes where its document, which is sealed, says: the movement itself names only the road."""
+    target = PLACE.alias("target")
+    other = (
+        select(DOCUMENT.c.number, target.c.code, DOCUMENT.c.recipient)
+        .join(TRANSFER, TRANSFER.c.document_id == DOCUMENT.c.id)
+        .join(target, target.c.id == TRANSFER.c.target_id)
+        .where(
+            or_(
+                DOCUMENT.c.recipient.is_distinct_from(target.c.code),
+                DOCUMENT.c.location_id != TRANSFER.c.source_id,
+            )
+        )
+        .order_by(DOCUMENT.c.id)
+    )
+    for number, code, told in session.connection().execute(other):
+        sentence = (
+            f"Transfer {number} is kept with other ends than it was sent with: {code}, and {told} by its document."
+        )
+        yield Finding("transfer_ends", sentence)
 
 
 def _by_transfer(session: Session, moved: Select[Any]) -> Iterator[Finding]:
@@ -218,6 +243,72 @@ def lot_dates(session: Session) -> Iterator[Finding]:
             yield Finding("journal_unreadable", f"What the journal says of {item} lot {lot} is not whole.")
         elif (made, expires) != (facts.get("manufactured_on"), facts.get("expires_on")):
             yield Finding("lot_dates", f"{item} lot {lot} has not the dates that the journal says: {after}.")
+
+
+def redatings(session: Session) -> Iterator[Finding]:
+    """Each correction of a lot's dates is kept as the journal has it: what was known before is read from it."""
+    told = [
+        (row.subject, as_text(row.recorded_at), *_both(row.before, row.after))
+        for row in session.connection().execute(
+            select(JOURNAL.c.subject, JOURNAL.c.recorded_at, JOURNAL.c.before, JOURNAL.c.after).where(
+                JOURNAL.c.verb == "lot.redated"
+            )
+        )
+    ]
+    kept = [
+        (f"{row.code}/{row.lot_number}", as_text(row.recorded_at), *(day and day.isoformat() for day in row[3:]))
+        for row in session.connection().execute(
+            select(
+                ITEM.c.code,
+                LOT.c.lot_number,
+                REDATING.c.recorded_at,
+                REDATING.c.made_before,
+                REDATING.c.expires_before,
+                REDATING.c.made_after,
+                REDATING.c.expires_after,
+            )
+            .join(LOT, LOT.c.id == REDATING.c.lot_id)
+            .join(ITEM, ITEM.c.id == LOT.c.item_id)
+        )
+    ]
+    differing = (Counts(told) - Counts(kept)) + (Counts(kept) - Counts(told))
+    for subject in sorted({str(row[0]) for row in differing}):
+        yield Finding("lot_redated", f"The corrections of the dates of {subject} are not kept as the journal says.")
+
+
+def _both(before: str | None, after: str | None) -> tuple[object, ...]:
+    facts = (_facts(before) or {}, _facts(after) or {})
+    return tuple(told.get(name) for told in facts for name in ("manufactured_on", "expires_on"))
+
+
+# -- holds ------------------------------------------------------------------------------------------------------------
+
+
+def holds(session: Session) -> Iterator[Finding]:
+    """A hold stands, or has been lifted, as the journal had it last; holds older than the journal have none there."""
+    connection = session.connection()
+    told: dict[tuple[str, str], bool] = {}
+    for subject, verb, after in connection.execute(
+        select(JOURNAL.c.subject, JOURNAL.c.verb, JOURNAL.c.after)
+        .where(JOURNAL.c.verb.in_(("hold.placed", "hold.lifted")))
+        .order_by(JOURNAL.c.id)
+    ):
+        facts = _facts(after) or {}
+        for reason in facts.get("reasons") or [facts.get("reason")]:
+            told[subject, str(reason)] = verb == "hold.placed"
+    standing = {
+        (f"{item}/{lot}", reason)
+        for item, lot, reason in connection.execute(
+            select(ITEM.c.code, LOT.c.lot_number, HOLD.c.reason)
+            .join(LOT, LOT.c.id == HOLD.c.lot_id)
+            .join(ITEM, ITEM.c.id == LOT.c.item_id)
+            .where(HOLD.c.lifted_at.is_(None))
+        )
+    }
+    for (subject, reason), placed in sorted(told.items()):
+        if placed != ((subject, reason) in standing):
+            said = "placed" if placed else "lifted"
+            yield Finding("hold_differs", f"The hold of {subject} ({reason}) was {said} by the journal, and is not so.")
 
 
 def _text(session: Session, day: ColumnElement[date | None]) -> ColumnElement[str]:

@@ -167,9 +167,13 @@ _TAIL = 50_000
 """Movements since a moment that are read faster by their time than those of the places asked about by their place."""
 
 
+def _rolled_back(question: StockQuestion) -> bool:
+    return question.known_at is None and not question.include_zero
+
+
 def _by_place(session: Session, question: StockQuestion) -> bool:
     """Whether what has moved since is found by place and lot, or by time: for a day long ago, by time is nearly all."""
-    if question.item_id is not None or question.lot_number is not None or question.known_at is not None:
+    if question.item_id is not None or question.lot_number is not None or not _rolled_back(question):
         return True
     if question.scope is None or question.scope.parent_id is None:
         return False
@@ -180,9 +184,10 @@ def _by_place(session: Session, question: StockQuestion) -> bool:
 def _summed(question: StockQuestion, *, by_place: bool) -> Select[tuple[int, int, int]]:
     """What lay there at a moment: today's balances less what has moved since, or, as known at a moment, every movement.
 
-    The first costs what has moved since, not what the ledger holds.
+    The first costs what has moved since, not what the ledger holds. It cannot tell a lot that had been used up from one
+    that was first received later, so with `include_zero` every movement is summed too.
     """
-    if question.known_at is None:
+    if _rolled_back(question):
         balances = select(BALANCE.c.location_id, BALANCE.c.lot_id, BALANCE.c.on_hand.label("change"))
         balances = balances.where(*_narrowed(question, BALANCE.c.location_id, BALANCE.c.lot_id))
         since = (_half(question, end, sign, by_place=by_place) for end, sign in (("target", -1), ("source", 1)))
@@ -199,15 +204,16 @@ def _half(question: StockQuestion, end: str, sign: int, *, by_place: bool) -> Se
     """Movements at one of their ends: those before the moment that were known then, or all since it."""
     column = MOVEMENT.c[f"{end}_id"]
     statement = select(column.label("location_id"), MOVEMENT.c.lot_id, (MOVEMENT.c.quantity * sign).label("change"))
-    if question.known_at is None:
+    if _rolled_back(question):
         statement = statement.where(MOVEMENT.c.occurred_at >= question.at)
         # by time, the places are chosen where the sum is taken: named here, they would be looked up first
         return statement.where(*_narrowed(question, column, MOVEMENT.c.lot_id)) if by_place else statement
     if question.at is not None:
         statement = statement.where(MOVEMENT.c.occurred_at < question.at)
-    statement = statement.join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id).where(
-        DOCUMENT.c.recorded_at <= question.known_at
-    )
+    if question.known_at is not None:
+        statement = statement.join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id).where(
+            DOCUMENT.c.recorded_at <= question.known_at
+        )
     return statement.where(*_narrowed(question, column, MOVEMENT.c.lot_id))
 
 

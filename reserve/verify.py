@@ -20,6 +20,7 @@ from reserve.catalogue import ITEM, PLACE
 from reserve.findings import Finding
 from reserve.lots import LOT
 from reserve.model import OUTSIDE, DocumentKind
+from reserve.paperwork import COUNT_SHEET
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT
 from reserve.replay import REPLAY
 
@@ -267,7 +268,7 @@ def _documents(session: Session) -> Iterator[Finding]:
 
 
 def _answers(session: Session) -> Iterator[Finding]:
-    """What was answered to an Idempotency-Key names documents that are there."""
+    """What was answered to an Idempotency-Key names documents, or count sheets, that are there."""
     rows = iter(session.connection().execute(_ANSWERS, execution_options={"yield_per": _BATCH}))
     while batch := list(islice(rows, _BATCH)):
         named: list[tuple[str, str]] = []
@@ -277,7 +278,10 @@ def _answers(session: Session) -> Iterator[Finding]:
             if status is None or documents is None:
                 yield Finding("replay_unreadable", f"{answer} is not whole.")
             named += [(number, answer) for number in documents or ()]
-        asked = select(DOCUMENT.c.number).where(DOCUMENT.c.number.in_({number for number, _ in named}))
+        numbers = {number for number, _ in named}
+        asked = union_all(
+            *(select(source.c.number).where(source.c.number.in_(numbers)) for source in (DOCUMENT, COUNT_SHEET))
+        )
         there = set(session.connection().execute(asked).scalars())
         for number, answer in named:
             if number not in there:
@@ -383,4 +387,6 @@ _CHECKS: tuple[_Check, ...] = (
     _documents,
     _answers,
     paperwork.lot_dates,
+    paperwork.redatings,
+    paperwork.holds,
 )

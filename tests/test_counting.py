@@ -11,13 +11,13 @@ from threading import Thread
 import pytest
 from conftest import NOW, SHANGHAI, entry
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 from served import Served, receipt
 from sqlalchemy import Engine, inspect, text
 
-from reserve import access, catalogue, counting, countsheets, database, ledger, stock
+from reserve import access, catalogue, counting, countsheets, database, ledger, lots, stock
 from reserve.access import same_person
 from reserve.counting import CountedLine, NamedLot, Selection
 from reserve.countsheets import SheetQuestion
@@ -197,14 +197,9 @@ def test_held_and_expired_lots_lie_there_and_are_counted(city: Engine) -> None:
     with database.writing(city) as session:
         receive(session, 10, "OLD", date(2026, 4, 2))
         receive(session, 10, "HELD")
-        held = {"now": NOW.replace(tzinfo=None)}
-        session.connection().execute(
-            text(
-                "INSERT INTO hold (lot_id, reason, placed_by, placed_at)"
-                " SELECT id, 'recall', 'x', :now FROM lot WHERE lot_number = 'HELD'"
-            ),
-            held,
-        )
+        found = catalogue.item(session, "N95")
+        assert found is not None
+        lots.place_hold(session, item_id=found.id, lot_number="HELD", reason="recall", actor="Li Wei", now=NOW)
         number = opened(session, now=at(days=5))
         assert [line.lot.lot_number for line in countsheets.sheet(session, number).lines] == ["OLD", "HELD"]
         counted(session, number, 9, "OLD", now=at(days=5, hours=1))
@@ -820,6 +815,7 @@ class Book:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=happenings, during=happenings)
+@example(before=[], during=[("count", "A", 1, 7), ("count", "A", 0, 31), ("count", "A", 1, 31)])
 def test_what_lies_there_is_what_was_counted_and_what_moved_since(sqlite_template, tmp_path, before, during):
     """Movements on time and late, counts on time and late: each counted lot ends at its count plus what came after."""
     path = tmp_path / f"{next(_files)}.db"
@@ -893,3 +889,24 @@ def test_a_sheet_is_printed_blind_for_who_counts_and_with_its_book_for_who_appro
     assert "4,321" not in texts["clerk"]
     assert "4,321" in texts["manager"]
     assert "4,300" in texts["manager"]
+
+
+def test_a_sheet_opened_with_a_key_is_no_finding_of_verify_whatever_becomes_of_it(served: Served) -> None:
+    clerk, manager = served.client("clerk"), served.client("manager")
+    clerk.post("/v1/receipts", json=receipt(10, "A"))
+    clerk.post("/v1/receipts", json=receipt(10, "B"))
+    opened = [
+        clerk.post(
+            "/v1/counts",
+            json={"location": "371400-W1", "lots": [{"item": "N95", "lot_number": lot}]},
+            headers={"Idempotency-Key": f"open-{lot}"},
+        ).json()["document"]
+        for lot in "AB"
+    ]
+    counted = {"lines": [{"item": "N95", "lot_number": "A", "counted": 10}]}
+    saved = clerk.put(f"/v1/counts/{opened[0]}/lines", json=counted, headers={"Idempotency-Key": "line"})
+    assert saved.status_code == 200
+    assert manager.post(f"/v1/counts/{opened[0]}/approval", json={}, headers={"Idempotency-Key": "a"}).is_success
+    assert manager.post(f"/v1/counts/{opened[1]}/cancellation", json={"reason": "x"}).is_success
+    with database.reading(served.engine) as session:
+        assert verify(session) == []

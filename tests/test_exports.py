@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
@@ -113,6 +113,7 @@ def test_characters_that_no_workbook_may_hold_do_not_break_it() -> None:
     assert read_back(content)[1] == ["a\ufffdb\ufffdc\ufffdd\ufffd", "_x0041_ <&>"]
 
 
+@settings(deadline=None)  # the first workbook loads its library
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=8))
 def test_any_text_comes_back(texts: list[str]) -> None:
     rows = [{"n": n, "text": text} for n, text in enumerate(texts)]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from threading import Thread
 
 import pytest
-from conftest import TODAY
+from conftest import SHANGHAI, TODAY
 from served import Served, issue, receipt, rows_of_use
 from sqlalchemy import Engine, text
 
@@ -749,3 +749,31 @@ def test_what_nobody_counts_is_not_taken(served: Served) -> None:
     served.client().post("/v1/locations", json=place)
     answer = served.client().post("/v1/consumption", json=rows_of_use("371402-H2", "N95", lambda _: 5, 1, TODAY))
     assert (answer.status_code, answer.json()["code"]) == (409, "consumption_not_counted")
+
+
+@pytest.mark.parametrize("path", ["/v1/receipts?dry_run=true", "/v1/issues?dry_run=1", "/v1/transfers?dry_run=true"])
+def test_a_recording_that_cannot_be_tried_is_not_made_by_trying_it(served: Served, path: str) -> None:
+    client = served.client("manager")
+    client.post("/v1/receipts", json=receipt(10))
+    before = client.get("/v1/movements").json()
+    sent = {"source": "371400-W1", "target": "371425-W1", "lines": [{"item": "N95", "quantity": 1}]}
+    body = receipt(5) if "receipts" in path else issue(5) if "issues" in path else sent
+    refused = client.post(path, json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_parameter")
+    assert client.get("/v1/movements").json() == before
+
+
+def test_p13_a_nul_in_an_address_is_a_refusal(served: Served) -> None:
+    client = served.client("manager")
+    assert client.patch("/v1/locations/a%00b", json={"inspects": True}).status_code == 422
+    assert client.get("/v1/stock", params={"owner": "a\0"}).status_code == 422
+
+
+def test_a_past_day_does_not_know_the_lots_of_later_days(served: Served) -> None:
+    client = served.client()
+    client.post("/v1/receipts", json=receipt(1, "A"))
+    then = served.clock().astimezone(SHANGHAI).date()
+    served.clock.pass_by(days=3)
+    client.post("/v1/receipts", json=receipt(1, "FUTURE"))
+    told = client.get("/v1/stock", params={"as_of": then.isoformat(), "include_zero": True}).json()["items"]
+    assert [row["lot_number"] for row in told] == ["A"]

@@ -394,3 +394,15 @@ def test_a_promise_on_a_lot_that_turns_out_expired_is_not_kept(served: Served, m
     refused(served.engine, lambda: clerk.post(act, json={}), 409, "lot_expired")
     assert row(manager)["usable"] == 0
     assert date(2026, 3, 31) < TODAY
+
+
+def test_p14_goods_on_the_road_are_redated_by_a_manager_of_the_top(served: Served, manager: TestClient) -> None:
+    manager.post("/v1/receipts", json=receipt(100))
+    manager.post("/v1/receipts", json=receipt(10) | {"location": COUNTY})
+    sent = {"source": "371400-W1", "target": "371402-H1", "lines": [{"item": "N95", "quantity": 100}]}
+    assert manager.post("/v1/transfers", json=sent).status_code == 201
+    dates = {"expires_on": "2026-05-01", "reason": "x"}
+    where = address("A", "dates")
+    county = served.client("manager", "371425")
+    refused(served.engine, lambda: county.patch(where, json=dates), 403, "forbidden")
+    assert manager.patch(where, json=dates).status_code == 200

@@ -538,3 +538,49 @@ def test_a_file_with_broken_pages_is_told_not_a_crash(file: Path) -> None:
     assert found[0].code == "sqlite_integrity"
     assert found[-1].code == "unreadable"
     assert all("\n" not in f.sentence for f in found)
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        pytest.param("UPDATE transfer SET target_id = 8", "transfer_ends", id="goods sent elsewhere on their way"),
+        pytest.param(
+            "UPDATE hold SET lifted_at = placed_at, lifted_by = 'x' WHERE lifted_at IS NULL",
+            "hold_differs",
+            id="a recall lifted",
+        ),
+        pytest.param("DELETE FROM hold", "hold_differs", id="a recall deleted"),
+        pytest.param("DELETE FROM redating", "lot_redated", id="a correction of dates deleted"),
+        pytest.param(
+            "UPDATE redating SET expires_before = '2029-01-01'", "lot_redated", id="what was known before changed"
+        ),
+    ],
+)
+def test_what_the_paperwork_rests_on_is_compared_with_the_journal(engine: Engine, damage: str, code: str) -> None:
+    with database.writing(engine) as session:
+        fill(session)
+        for store in ("371400-W2", "371400-W3"):
+            catalogue.add_location(session, catalogue.NewLocation(store, "库", "Store", LocationKind.WAREHOUSE))
+        other = entry()
+        item = catalogue.item(session, "N95")
+        assert item is not None
+        received = [ReceiptLine("C1", EXPIRES, item="N95", quantity=10)]
+        ledger.receive(session, other, location=W1, lines=received)
+        transfers.send(session, other, source=W1, target="371400-W3", lines=[IssueLine("N95", 3, "C1", "x")])
+        lots.redate(
+            session,
+            other,
+            item_id=item.id,
+            lot_number="C1",
+            manufactured_on=None,
+            expires_on=date(2028, 1, 31),
+            reason="misread",
+        )
+    with database.reading(engine) as session:
+        assert verify.verify(session) == []
+        taken = take_triggers_off(session)
+        places = "SELECT id FROM location WHERE code = '371400-W2'"
+        assert session.connection().execute(text(damage.replace("= 8", f"= ({places})"))).rowcount != 0
+        for statement in taken:
+            session.connection().execute(text(statement))
+        assert {finding.code for finding in verify.verify(session)} == {code}
