@@ -59,11 +59,11 @@ lint: $(VENV)/.test
 suite: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
-# The second interpreter leaves the browser, and what takes long whatever the interpreter, to the first.
+# The second interpreter leaves the browser, PostgreSQL and what takes long whatever the interpreter to the first.
 test-313:
 ifneq ($(PYTHON313),)
 	@$(MAKE) --no-print-directory .venv-3.13/.test
-	.venv-3.13/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not long"
+	.venv-3.13/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not long" -k "not postgresql"
 else
 	@echo "no Python 3.13 here: its run of the suite is left out"
 endif

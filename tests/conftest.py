@@ -57,8 +57,12 @@ class Postgres:
             names = [
                 row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             ]
-            names = [f'"{name}"' for name in names if name != "alembic_version"]
-            connection.execute(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+            # a few rows each: deleting them takes a thirtieth of a TRUNCATE, which makes every file of a table anew
+            connection.execute("; ".join(f'DELETE FROM "{name}"' for name in names if name != "alembic_version"))
+            connection.execute(
+                "SELECT setval(oid::regclass, 1, false) FROM pg_class"
+                " WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+            )
             with connection.cursor() as cursor:
                 cursor.executemany(
                     "INSERT INTO location (code, name_zh, name_en, kind, path) VALUES (%s, %s, %s, %s, %s)",

@@ -19,6 +19,8 @@ from crashing import free_port
 
 from seeds.year import demonstration
 
+pytestmark = pytest.mark.long
+
 
 def reserve(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")} | settings

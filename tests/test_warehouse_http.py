@@ -505,7 +505,7 @@ def bent(draw: st.DrawFn) -> tuple[str, object]:
 
 
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(case=bent())
 def test_p13_no_bent_body_makes_the_server_fail(served: Served, manager: TestClient, case: tuple[str, object]) -> None:
