@@ -304,9 +304,7 @@ PARTS = [
 PARTS += ["N95/", "A", "9", "MA.156.M0.", "https://", "]d2", "+", "/", "%", "0" * 9]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(data=st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PARTS), max_size=9).map("".join)))
 def test_p13_no_scan_makes_the_server_fail(served: Served, client: TestClient, data: str) -> None:
     assert client.post("/v1/scan", json={"data": data, "location": CITY}).status_code in {200, 422}

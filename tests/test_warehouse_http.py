@@ -504,9 +504,7 @@ def bent(draw: st.DrawFn) -> tuple[str, object]:
     return route, body
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(case=bent())
 def test_p13_no_bent_body_makes_the_server_fail(served: Served, manager: TestClient, case: tuple[str, object]) -> None:
     if not scalar(served.engine, "SELECT count(*) FROM document"):
