@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -66,25 +67,93 @@ def pick(candidates: Sequence[Candidate], quantity: int, line: int = 0) -> list[
     return picked
 
 
-def explain(candidates: Sequence[Candidate], taken: Mapping[int, int], because: str | None = None) -> list[Why]:
-    """Why these lots and not the others, in the order in which they should go; `because` is a clerk's own reason."""
-    return [_why(c, taken.get(c.lot_id, 0), because) for c in order(candidates)]
+class Looked(NamedTuple):
+    """The lots a line looked at: those it takes and those it passes over; of the latter `more` are not named."""
+
+    lots: list[Why]
+    more: int
 
 
-def _why(lot: Candidate, taken: int, because: str | None) -> Why:
-    until = lot.expires_on or "-"
-    if taken and because:
-        code, zh, en = "chosen", f"由操作人指定:{because}", f"chosen by the clerk: {because}"
-    elif taken:
-        code, zh, en = "first_to_expire", f"可用批号中最先到期({until})", f"expires first of what is usable ({until})"
-    elif lot.expired:
-        code, zh, en = "expired", f"已过期({until})", f"expired on {until}"
-    elif lot.held:
-        code, zh, en = "on_hold", "冻结或待检", "on hold or waiting for inspection"
-    elif lot.available <= 0 and lot.promised:
-        code, zh, en = "promised", f"已分配 {lot.promised}", f"{lot.promised} promised to requisitions"
-    elif lot.available <= 0:
-        code, zh, en = "used_up", "当时已无余量", "nothing left of it at that moment"
+PASSED_OVER_MAX = 20
+"""Lots named beside those that are taken: a document of many lines over a shelf of many lots must end somewhere."""
+
+
+def explain(
+    shelf: Sequence[Candidate],
+    taken: Mapping[int, int],
+    *,
+    gone: Mapping[int, int] = MappingProxyType({}),
+    named: bool = False,
+    because: str | None = None,
+) -> Looked:
+    """Why these lots and not those before them; `shelf` is in the order in which lots should go.
+
+    `gone` is what other lines of the document have taken before; `because` is the reason of a clerk who named the lot.
+    """
+    left = len(taken)
+    lots: list[Why] = []
+    passed = 0
+    for lot in shelf:
+        if not left:
+            break
+        units = taken.get(lot.lot_id, 0)
+        if units:
+            left -= 1
+            lots.append(_taken(lot, units, named=named, because=because))
+        elif lot.available > 0 or lot.promised or lot.expired or lot.held:
+            passed += 1
+            if passed <= PASSED_OVER_MAX:
+                lots.append(_passed_over(lot, gone.get(lot.lot_id, 0), named=named))
+    return Looked(lots, max(0, passed - PASSED_OVER_MAX))
+
+
+def later(shelf: Sequence[Candidate], looked: Looked) -> list[Why]:
+    """The usable lots behind those a line looked at, which are not needed yet."""
+    seen = {why.lot_number for why in looked.lots}
+    return [
+        Why(lot.lot_number, lot.expires_on, 0, *_words(lot, "later"))
+        if lot.usable
+        else _passed_over(lot, 0, named=False)
+        for lot in shelf
+        if lot.lot_number not in seen
+    ]
+
+
+def _taken(lot: Candidate, units: int, *, named: bool, because: str | None) -> Why:
+    if because:
+        words = ("chosen", f"由操作人指定:{because}", f"chosen by the clerk: {because}")
     else:
-        code, zh, en = "later", f"到期较晚({until}),暂不需要", f"expires later ({until}) and is not needed yet"
-    return Why(lot.lot_number, lot.expires_on, taken, code, zh, en)
+        words = _words(lot, "named" if named else "first_to_expire")
+    return Why(lot.lot_number, lot.expires_on, units, *words)
+
+
+def _passed_over(lot: Candidate, gone: int, *, named: bool) -> Why:
+    if lot.expired:
+        words = _words(lot, "expired")
+    elif lot.held:
+        words = _words(lot, "on_hold")
+    elif lot.available <= 0:
+        words = _words(lot, "promised")
+    elif named and gone < lot.available:
+        words = _words(lot, "passed_over")
+    else:
+        words = _words(lot, "other_line")
+    return Why(lot.lot_number, lot.expires_on, 0, *words)
+
+
+def _words(lot: Candidate, code: str) -> tuple[str, str, str]:
+    zh, en = _SENTENCES[code]
+    told = {"until": lot.expires_on or "-", "promised": lot.promised}
+    return code, zh.format_map(told), en.format_map(told)
+
+
+_SENTENCES = {
+    "first_to_expire": ("可用批号中最先到期({until})", "expires first of what is usable ({until})"),
+    "named": ("按指定批号发出,无更早到期的可用批号", "the lot that was named; no usable lot expires before it"),
+    "expired": ("已过期({until})", "expired on {until}"),
+    "on_hold": ("冻结或待检", "on hold or waiting for inspection"),
+    "promised": ("已分配 {promised}", "{promised} promised to requisitions"),
+    "passed_over": ("未取:已指定其他批号({until})", "passed over for the lot that was named ({until})"),
+    "other_line": ("已由本单其他行领完", "used up by other lines of this document"),
+    "later": ("到期较晚({until}),暂不需要", "expires later ({until}) and is not needed yet"),
+}

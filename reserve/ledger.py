@@ -6,6 +6,7 @@ other), decide, append the document and its movements, shift the balances by con
 in the worker's queue.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -118,28 +119,36 @@ def issue(
 def explained(
     lines: Sequence[IssueLine], items: Sequence[ItemRow], candidates: Sequence[Candidate], picked: Sequence[Picked]
 ) -> list[dict[str, object]]:
-    """Why these lots (为什么是这个批号): by line, every lot that lies here and what was made of it."""
-    answer = []
+    """Why these lots (为什么是这个批号): by line, what it takes and what was passed over on the way to it."""
+    shelves: dict[int, list[Candidate]] = defaultdict(list)
+    for candidate in fefo.order(candidates):
+        shelves[candidate.item_id].append(candidate)
+    taken: list[dict[int, int]] = [{} for _ in lines]
+    for p in picked:
+        taken[p.line][p.lot_id] = p.quantity
+    gone: dict[int, int] = defaultdict(int)
+    answer: list[dict[str, object]] = []
     for n, (line, item) in enumerate(zip(lines, items, strict=True)):
-        taken = {p.lot_id: p.quantity for p in picked if p.line == n}
-        because = line.override_reason if line.lot_number is not None else None
-        there = [c for c in candidates if c.item_id == item.id]
-        answer.append(
-            {"line": n, "item": item.code, "lots": [w._asdict() for w in fefo.explain(there, taken, because)]}
-        )
+        named = line.lot_number is not None
+        because = line.override_reason if named else None
+        looked = fefo.explain(shelves[item.id], taken[n], gone=gone, named=named, because=because)
+        told = [why._asdict() for why in looked.lots]
+        answer.append({"line": n, "item": item.code, "lots": told, "more": looked.more})
+        for lot_id, units in taken[n].items():
+            gone[lot_id] += units
     return answer
 
 
 def picking(session: Session, entry: Entry, *, location: str, item: str, quantity: int) -> dict[str, object]:
     """Which lots an issue of now would take and why, recording nothing; `short` where there is too little."""
     place = catalogue.require_place(session, location)
-    line = IssueLine(item, quantity)
-    [found] = items_of(session, [line])
-    candidates = look(session, place, {found.id}).candidates(entry.today)
-    picked = fefo.pick(candidates, quantity)
-    [told] = explained([line], [found], candidates, picked)
+    [found] = items_of(session, [IssueLine(item, quantity)])
+    shelf = fefo.order(look(session, place, {found.id}).candidates(entry.today))
+    picked = fefo.pick(shelf, quantity)
+    looked = fefo.explain(shelf, {p.lot_id: p.quantity for p in picked})
+    told = [why._asdict() for why in (*looked.lots, *fefo.later(shelf, looked))]
     short = quantity - sum(p.quantity for p in picked)
-    return {"location": location, "item": item, "quantity": quantity, "short": short, "lots": told["lots"]}
+    return {"location": location, "item": item, "quantity": quantity, "short": short, "lots": told}
 
 
 def adjust(session: Session, entry: Entry, *, location: str, lines: Sequence[AdjustmentLine]) -> Posted:
