@@ -26,7 +26,11 @@ from reserve.replay import REPLAY
 
 __all__ = ["APPEND_ONLY", "QUEUED", "Finding", "facts", "snapshot", "verify"]
 
-APPEND_ONLY = ("document", "movement", "consumption", "alert", "tally", "redating", "journal", "seal", "sealentry")
+APPEND_ONLY = (
+    "document", "movement", "consumption", "alert", "tally", "redating", "journal", "seal", "sealentry",
+    "commitment", "commitmentvisit", "commitmentending", "plannedreceipt", "plannedchange", "plannedarrival",
+    "shortday", "excludedday", "declareduse", "demandchange", "usagenorm", "scenario", "scenariorun",
+)  # fmt: skip
 """Tables whose rows triggers keep from being changed or deleted."""
 
 QUEUED = ("document", "consumption", "journal")

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from reserve.model.kinds import QUANTITY_MAX, Category, Id, Level, Moment, PolicyKind, one_of, whole
+from reserve.model.kinds import QUANTITY_MAX, Category, Id, Level, Moment, PolicyKind, ScopePeak, one_of, whole
 
 
 class Consumption(SQLModel, table=True):
@@ -47,6 +47,21 @@ class Policy(SQLModel, table=True):
     look_back_days: int = 365
     lead_time_days: int = 14
     margin_days: int = 7
+    physical_days: int | None = None
+    """Of the required days, those that stock itself must cover; the rest may be promised. All of them where none."""
+    contracted_days: int | None = None
+    """Days that contracts in force must cover by themselves."""
+    physical_percent: int | None = None
+    """The per cent of what is required that must lie there; another way to say `physical_days`."""
+    verified_within_days: int = Field(default=180, sa_column_kwargs={"server_default": "180"})
+    """A promise that nobody has looked at for longer counts for nothing."""
+    look_ahead_days: int = Field(default=30, sa_column_kwargs={"server_default": "30"})
+    blue_percent: int = Field(default=10, sa_column_kwargs={"server_default": "10"})
+    yellow_percent: int = Field(default=50, sa_column_kwargs={"server_default": "50"})
+    """Probability of falling below within the days looked ahead from which a row is blue, or yellow."""
+    scope_peak: ScopePeak = Field(
+        default=ScopePeak.PEAK_OF_SUM, sa_type=Text, sa_column_kwargs={"server_default": "peak_of_sum"}
+    )
     effective_from: date
     effective_until: date | None = None
     source_title: str | None = Field(default=None, max_length=200)
@@ -67,6 +82,14 @@ class Policy(SQLModel, table=True):
             name="policy_terms",
         ),
         CheckConstraint("look_back_days BETWEEN 28 AND 3660", name="policy_look_back"),
+        CheckConstraint("physical_days >= 0", name="policy_physical_days"),
+        CheckConstraint("contracted_days >= 1", name="policy_contracted_days"),
+        CheckConstraint("physical_percent BETWEEN 0 AND 100", name="policy_physical_percent"),
+        CheckConstraint("verified_within_days >= 1", name="policy_verified"),
+        CheckConstraint("look_ahead_days BETWEEN 1 AND 90", name="policy_look_ahead"),
+        CheckConstraint("blue_percent BETWEEN 1 AND 100", name="policy_blue"),
+        CheckConstraint("yellow_percent BETWEEN 1 AND 100", name="policy_yellow"),
+        one_of("scope_peak", ScopePeak, "policy_scope_peak"),
         CheckConstraint("effective_until >= effective_from", name="policy_days"),
     )
 

@@ -134,6 +134,25 @@ class PolicyKind(StrEnum):
     FULL_LOAD = "full_load"
 
 
+class ScopePeak(StrEnum):
+    """Which peak a scope has: that of what was used together, or the sum of its locations' own."""
+
+    PEAK_OF_SUM = "peak_of_sum"
+    SUM = "sum"
+
+
+class CommitmentKind(StrEnum):
+    CONTRACT = "contract"
+    CAPACITY = "capacity"
+
+
+class NormBasis(StrEnum):
+    STAFF_HOURS = "staff_hours"
+    STAFF_SHIFT = "staff_shift"
+    PATIENT_DAY = "patient_day"
+    CASE = "case"
+
+
 class Level(StrEnum):
     NORMAL = "normal"
     BLUE = "blue"
