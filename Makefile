@@ -16,13 +16,14 @@ NAME ?= all
 # Only the requirement files decide what is installed; a sentinel beside the environment remembers what was.
 PIP = $(1)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check suite test-313 lint docs bench soak pins clean
+.PHONY: help demo test check suite test-313 lint docs bench backtest soak pins clean
 
 help:
 	@echo "make demo         the demonstration city: page, coverage table, alert (SERVE=no stops after the table)"
 	@echo "make test         lint, types, import contracts and the whole suite on SQLite and PostgreSQL"
 	@echo "make lint         ruff, mypy --strict, import-linter"
 	@echo "make bench        benchmarks beside a named peer in the same run (NAME=ledger for one)"
+	@echo "make backtest     how well forecasts held on real demand, as kept in docs/forecast-quality.md"
 	@echo "make soak         kills the server under load, 100 times on each database (SOAK_KILLS, SOAK_SECONDS, SOAK_SEED)"
 	@echo "make docs         pages of docs/ that are made from the code"
 	@echo "make pins         renew requirements/*.txt from pyproject.toml"
@@ -75,6 +76,9 @@ docs: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(VENV)/bin/python -m bench $(NAME)
+
+backtest: $(VENV)/.test
+	$(VENV)/bin/python -m bench.backtest
 
 soak: $(VENV)/.test
 	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m soak

@@ -10,6 +10,7 @@ Units: quantities are whole base units; rates are units/day; a lot's life is the
 still be issued, counted from day 0 (1 = today only, 0 = already expired). What the rule is judged by is exact
 (`int`, `fractions.Fraction`); what is simulated is float64.
 
-Reading order: `windows` (exact sums and means over days), `peak` (what is the highest use seen?), `depletion` (how long
-do dated lots last at that use, and along any other?).
+Reading order: `exact` (what counts as an exact number), `windows` (exact sums and means over days), `peak` (what is the
+highest use seen?), `depletion` (how long do dated lots last at that use?), `paths` (and along any other?), `demand`
+(what will be asked for?), `scoring` (and how well did that hold?).
 """

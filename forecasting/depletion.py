@@ -1,13 +1,13 @@
-"""How long dated lots last, first-expired-first-out: exactly at a constant peak, and along any path of use."""
+"""How long dated lots last at a constant peak, first-expired-first-out: exactly, in whole numbers and fractions."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import groupby
-from math import ceil, floor, inf
+from math import ceil, floor
 from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from forecasting import exact
 
 Lot = tuple[int, int | None]
 """Units, and the whole days for which they may still be issued (None: no expiry; 0 or less: expired)."""
@@ -15,7 +15,6 @@ Contract = tuple[int, int]
 """Units, and the day at the start of which they arrive."""
 Capacity = tuple[int, int] | tuple[int, int, int | None]
 """Units a day, the first day at the start of which they arrive and, where there is one, the last."""
-Floats = NDArray[np.float64]
 
 
 class Cover(NamedTuple):
@@ -45,41 +44,6 @@ class AtPeak(NamedTuple):
     coverage: tuple[Fraction, ...] | None
 
 
-class Depletion(NamedTuple):
-    """Dated stock along S paths of use, at the start of days 0..H, after that day's expiry.
-
-    Attributes
-    ----------
-    on_hand : float64 of shape (S, H + 1), units
-    waste : float64 of shape (S, H + 1), units
-        Expired unused up to then.
-    whole_days : int64 of shape (S,), days
-        Days met in full from day 0 on; H where the horizon was not enough to see the end.
-    """
-
-    on_hand: Floats
-    waste: Floats
-    whole_days: NDArray[np.int64]
-
-
-class FirstBelow(NamedTuple):
-    """When paths fall below the required days.
-
-    Attributes
-    ----------
-    day : int64 of shape (S,)
-        First day below, -1 for never within the horizon.
-    quantiles : tuple of int or None
-        The day by which each asked share of the paths has fallen below; None if fewer have.
-    probability : float
-        Share of paths below on some day of the look-ahead.
-    """
-
-    day: NDArray[np.int64]
-    quantiles: tuple[int | None, ...]
-    probability: float
-
-
 class Gap(NamedTuple):
     """A run of days not met in full that a known arrival ends: first and last day, and the units missing."""
 
@@ -89,26 +53,16 @@ class Gap(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """Days met without a gap once known arrivals are counted (None at a peak of zero), and the gaps they close."""
+    """Days met without a gap once known arrivals are counted, and the gaps they close.
+
+    `days_unbroken` and `whole_days` are None at a peak of zero, and where what arrives keeps up with the peak for good
+    (`unlimited`).
+    """
 
     days_unbroken: Fraction | None
     whole_days: int | None
     gaps: tuple[Gap, ...]
-
-
-class Pool(NamedTuple):
-    """Arrivals along S paths, spent after the dated stock.
-
-    Attributes
-    ----------
-    on_hand : float64 of shape (S, H + 1), units
-        What has arrived and is left at the start of days 0..H; add it to `Depletion.on_hand`.
-    unmet : float64 of shape (S, H), units
-        Use of each day that neither met.
-    """
-
-    on_hand: Floats
-    unmet: Floats
+    unlimited: bool = False
 
 
 class FixedQuantity(NamedTuple):
@@ -149,7 +103,8 @@ def cover(lots: Sequence[Lot], peak: Fraction | int, required_days: Fraction | i
     lots : sequence of (units, days)
         Days of life as in `Lot`; expired and empty lots count nowhere.
     peak : Fraction or int, units/day
-        Zero means known not to be used: days and dates are then None and nothing is required.
+        Zero means known not to be used: days and dates are then None and nothing is required. Not a float: 1000/7
+        units a day for 30 days must be exactly 30 days.
     required_days : Fraction or int, days
 
     Returns
@@ -161,7 +116,7 @@ def cover(lots: Sequence[Lot], peak: Fraction | int, required_days: Fraction | i
     Raises
     ------
     ValueError
-        If the peak or a quantity is negative.
+        If the peak, a quantity or the required days are negative or no exact number, or a life is not whole.
 
     References
     ----------
@@ -174,7 +129,7 @@ def cover(lots: Sequence[Lot], peak: Fraction | int, required_days: Fraction | i
     >>> cover([(60000, 10), (45000, None)], 3500, 30).days
     Fraction(160, 7)
     """
-    c, r = _not_negative(peak), Fraction(required_days)
+    c, r = exact.rate("peak", peak), exact.rate("required_days", required_days)
     usable, steps = _steps(lots)
     if c == 0:
         return Cover(usable, None, None, 0, 0, Fraction(0), 0, None, None, None, 0)
@@ -203,15 +158,23 @@ def judge_quantity(lots: Sequence[Lot], quantity: int) -> FixedQuantity:
     lots : sequence of (units, days)
     quantity : int, units
 
+    Returns
+    -------
+    FixedQuantity
+
+    Raises
+    ------
+    ValueError
+        If a quantity is negative or not whole, or a life is not whole.
+
     Examples
     --------
     >>> judge_quantity([(60, 10), (45, None), (500, 0)], 120)
     FixedQuantity(usable=105, required=120, shortfall=15)
     """
-    if quantity < 0:
-        raise ValueError("The fixed quantity must not be negative.")
+    required = exact.units("quantity", quantity)
     usable, _ = _steps(lots)
-    return FixedQuantity(usable, quantity, max(0, quantity - usable))
+    return FixedQuantity(usable, required, max(0, required - usable))
 
 
 def binding(judgements: Sequence[Judged]) -> Binding:
@@ -247,19 +210,24 @@ def waste_by_lot(lots: Sequence[Lot], rate: Fraction | int) -> tuple[Fraction, .
     tuple of L Fraction, units
         In the order of `lots`; 0 for a lot that is expired already: it is no longer at stake.
 
+    Raises
+    ------
+    ValueError
+        If the rate or a quantity is negative or no exact number, or a life is not whole.
+
     Examples
     --------
     >>> waste_by_lot([(50, 3), (70, 5), (40, 12)], 10)
     (Fraction(20, 1), Fraction(50, 1), Fraction(0, 1))
     """
-    c = _not_negative(rate)
+    c = exact.rate("rate", rate)
     _, steps = _steps(lots)
-    lost = {life: grown for (life, _), grown in zip(steps, _losses(steps, c), strict=True)}
+    lost = {life: grown for (life, _), grown in zip(steps, _losses(steps, c), strict=True) if grown}
     waste = [Fraction(0)] * len(lots)
     for i in reversed(range(len(lots))):
         units, life = lots[i]
         if life is not None and life in lost:
-            waste[i] = min(Fraction(units), lost[life])
+            waste[i] = min(Fraction(int(units)), lost[life])
             lost[life] -= waste[i]
     return tuple(waste)
 
@@ -274,6 +242,16 @@ def at_peak(lots: Sequence[Lot], peak: Fraction | int, days: int) -> AtPeak:
     days : int
         Horizon H; the state is given for the start of days 0..H.
 
+    Returns
+    -------
+    AtPeak
+
+    Raises
+    ------
+    ValueError
+        If the peak or a quantity is negative or no exact number, a life is not whole, or the horizon is longer than
+        `exact.LONGEST`.
+
     Examples
     --------
     >>> chart = at_peak([(50, 3), (60, None)], 10, 4)
@@ -282,7 +260,7 @@ def at_peak(lots: Sequence[Lot], peak: Fraction | int, days: int) -> AtPeak:
     >>> [int(left) for left in chart.coverage]
     [9, 8, 7, 6, 5]
     """
-    c = _not_negative(peak)
+    c, days = exact.rate("peak", peak), exact.days("days", days)
     usable, steps = _steps(lots)
     losses = {life: grown for (life, _), grown in zip(steps, _losses(steps, c), strict=True)}
     nothing, one = Fraction(0), c.denominator
@@ -299,118 +277,6 @@ def at_peak(lots: Sequence[Lot], peak: Fraction | int, days: int) -> AtPeak:
     return AtPeak(tuple(on_hand), lost, tuple(max(total - day, nothing) for day in range(days + 1)))
 
 
-def deplete(quantity: ArrayLike, life: ArrayLike, demand: ArrayLike) -> Depletion:
-    """Issue dated lots first-expired-first-out along paths of daily use.
-
-    With D_h the use of days 0..h-1 and E_h the stock with life <= h, what has expired unused by the start of day h is
-    W_h = max over g <= h of (E_g - D_g)^+ and what is on hand (Q - D_h - W_h)^+: lots enter through E only, so the cost
-    is O(L + S H).
-
-    Parameters
-    ----------
-    quantity : array_like of shape (L,), units
-    life : array_like of shape (L,), days
-        Whole days for which each lot may still be issued; inf, nan or None for no expiry, 0 or less is expired.
-    demand : array_like of shape (S, H) or (H,), units/day
-
-    Returns
-    -------
-    Depletion
-
-    References
-    ----------
-    Harrison (1985), Brownian Motion and Stochastic Flow Systems, ch. 2 (one-sided reflection).
-
-    Examples
-    --------
-    >>> deplete([60, 40], [1, None], [[30, 30, 30, 30]])
-    Depletion(on_hand=array([[100.,  40.,  10.,   0.,   0.]]), waste=array([[ 0., 30., 30., 30., 30.]]), \
-whole_days=array([2]))
-    """
-    use = np.atleast_2d(np.asarray(demand, dtype=np.float64))
-    units, lives = _usable(quantity, life)
-    total, horizon = float(units.sum()), use.shape[1]
-    used = _cumulative(use)
-    waste: Floats = np.cumsum(_ending(units, lives, horizon)) - used
-    np.maximum(waste, 0, out=waste)
-    np.maximum.accumulate(waste, axis=1, out=waste)
-    whole_days = (used[:, 1:] + waste[:, :-1] <= total).sum(axis=1)
-    on_hand = np.subtract(total, used, out=used)
-    on_hand -= waste
-    return Depletion(np.maximum(on_hand, 0, out=on_hand), waste, whole_days)
-
-
-def coverage_along(quantity: ArrayLike, life: ArrayLike, on_hand: ArrayLike, peak: Fraction | float) -> Floats:
-    """Days of coverage at the peak at the start of each day of each path.
-
-    On day d it is min(R_d / c, M_d - d), M_d being the least of k + S(k) / c over expiry days k > d: first-expired-
-    first-out leaves min(S(k), R_d) with life > k, so the lots need not be looked at again.
-
-    Parameters
-    ----------
-    quantity : array_like of shape (L,), units
-    life : array_like of shape (L,), days
-        As given to `deplete`.
-    on_hand : array_like of shape (S, H + 1), units
-        R, from `deplete`.
-    peak : Fraction or float, units/day
-        Above zero.
-
-    Returns
-    -------
-    float64 of shape (S, H + 1), days
-
-    Examples
-    --------
-    >>> lots = [100, 250], [3, None]
-    >>> coverage_along(*lots, deplete(*lots, [[0, 0, 0, 0]]).on_hand, 10)
-    array([[28., 27., 26., 25., 25.]])
-    """
-    c = float(peak)
-    if c <= 0:
-        raise ValueError("Coverage along a path needs a peak above zero.")
-    left = np.atleast_2d(np.asarray(on_hand, dtype=np.float64))
-    units, lives = _usable(quantity, life)
-    days = np.arange(left.shape[1])
-    return np.minimum(left / c, _tightest_after(units, lives, days, c) - days)
-
-
-def first_below(
-    coverage: ArrayLike,
-    required_days: Fraction | float,
-    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
-    look_ahead_days: int | None = None,
-) -> FirstBelow:
-    """First day on which each path's coverage is less than required, and how likely that is.
-
-    Parameters
-    ----------
-    coverage : array_like of shape (S, H + 1), days
-    required_days : Fraction or float, days
-        "Less" means by more than 1e-9: simulation is float64.
-    quantiles : sequence of float
-        Shares p of the paths; the answer is the ceil(p S)-th smallest first day.
-    look_ahead_days : int, optional
-        Days 0..look_ahead_days count for the probability; all of them by default.
-
-    Examples
-    --------
-    >>> first_below([[31, 30, 29], [31, 31, 31]], 30)
-    FirstBelow(day=array([ 2, -1]), quantiles=(2, 2, None), probability=0.5)
-    """
-    below = np.atleast_2d(np.asarray(coverage, dtype=np.float64)) < float(required_days) - 1e-9
-    ever, paths = below.any(axis=1), len(below)
-    first = np.where(ever, below.argmax(axis=1), below.shape[1])
-    ordered = np.sort(first[ever]).tolist()
-    ranks = [max(1, ceil(p * paths - 1e-9)) for p in quantiles]
-    last = below.shape[1] - 1 if look_ahead_days is None else look_ahead_days
-    return FirstBelow(
-        day=np.where(ever, first, -1),
-        quantiles=tuple(ordered[rank - 1] if rank <= len(ordered) else None for rank in ranks),
-        probability=float((ever & (first <= last)).mean()) if paths else 0.0,
-    )
-
-
 def with_arrivals(
     lots: Sequence[Lot],
     peak: Fraction | int,
@@ -421,84 +287,90 @@ def with_arrivals(
     """Days met at the peak without a gap, once contracts and capacity deliver; exactly.
 
     Arrivals are usable from the start of their day and outlive what they are needed for, so they are spent after the
-    dated stock: lost_h = max over g < h of (U_{g+1} - A_g)^+ is unmet by the start of day h, U being what the dated
-    stock leaves unmet and A what has arrived.
+    dated stock. That lasts T days whatever arrives, so day d >= floor(T) is met in full as long as c (d + 1) - c T <=
+    A_d, A_d being what has arrived by then: a line between the days on which something changes. Where it first is not,
+    T + A_d / c days are met.
 
     Parameters
     ----------
     lots : sequence of (units, days)
     peak : Fraction or int, units/day
     contracts : sequence of (units, day of arrival)
+        A day before day 0 counts as day 0.
     capacity : sequence of (units/day, first day) or (units/day, first day, last day)
+        Without a last day: for good.
     horizon : int, days
-        Days 0..horizon-1 are followed; a reserve that lasts longer is said to last `horizon` days.
+        Gaps are looked for on days 0..horizon-1; it does not limit the days.
 
     Returns
     -------
     Arrivals
-        Whole days met from day 0 on, plus the part met of the first that is not.
+        Whole days met from day 0 on, plus the part met of the first that is not: never less than the stock alone lasts.
+
+    Raises
+    ------
+    ValueError
+        If a quantity or rate is negative or no exact number, a day is not whole, or the horizon is longer than
+        `exact.LONGEST`.
 
     Examples
     --------
     Twelve days of stock, and a contract that comes on day 15: three days are not met.
 
-    >>> with_arrivals([(12000, None)], 1000, contracts=[(20000, 15)])
-    Arrivals(days_unbroken=Fraction(12, 1), whole_days=12, gaps=(Gap(first=12, last=14, units=Fraction(3000, 1)),))
+    >>> with_arrivals([(12000, None)], 1000, contracts=[(20000, 15)]).gaps
+    (Gap(first=12, last=14, units=Fraction(3000, 1)),)
+
+    With 400 a day from day 5 on the same stock lasts until day 17, and 600 of that day's 1,000 are met:
+
+    >>> found = with_arrivals([(12000, None)], 1000, capacity=[(400, 5)])
+    >>> found.days_unbroken, found.whole_days, found.unlimited
+    (Fraction(84, 5), 16, False)
+    >>> with_arrivals([(12000, None)], 1000, capacity=[(1000, 5)]).unlimited
+    True
     """
-    c = _not_negative(peak)
+    c, horizon = exact.rate("peak", peak), exact.days("horizon", horizon)
+    usable, steps = _steps(lots)
+    once, daily = _contracts(contracts), _capacity(capacity)
     if c == 0:
         return Arrivals(None, None, ())
-    unmet = _unmet(lots, c, _arriving(contracts, capacity, horizon))
-    whole = next((day for day, units in enumerate(unmet) if units), horizon)
-    part = 1 - unmet[whole] / c if whole < horizon else Fraction(0)
-    return Arrivals(whole + part, whole, tuple(_gaps(unmet)))
+    days, _, _ = _tightest(usable, steps, c)
+    gaps = tuple(_gaps(_unmet(usable, steps, c, _arriving(once, daily, horizon))))
+    arrived = _arrived_when_short(days, c, once, daily)
+    if arrived is None:
+        return Arrivals(None, None, gaps, unlimited=True)
+    unbroken = days + arrived / c
+    return Arrivals(unbroken, floor(unbroken), gaps)
 
 
-def pool_along(depletion: Depletion, demand: ArrayLike, arrivals: ArrayLike) -> Pool:
-    """Arrivals along the paths of `deplete`, when they outlive the horizon: spent after the dated stock.
-
-    Parameters
-    ----------
-    depletion : Depletion
-    demand : array_like of shape (S, H) or (H,), units/day
-        As given to `deplete`.
-    arrivals : array_like of shape (H + 1,), units
-        Units usable from the start of days 0..H.
-
-    Returns
-    -------
-    Pool
-        Divide `on_hand` by the peak and add it to `coverage_along`.
-
-    Examples
-    --------
-    >>> use = [[60, 60, 60]]
-    >>> pool_along(deplete([100], [None], use), use, [0, 0, 90, 0])
-    Pool(on_hand=array([[ 0.,  0., 90., 30.]]), unmet=array([[ 0., 20.,  0.]]))
-    """
-    use = np.atleast_2d(np.asarray(demand, dtype=np.float64))
-    arrived = np.cumsum(np.asarray(arrivals, dtype=np.float64))
-    without = _cumulative(use)
-    without += depletion.waste - depletion.on_hand[:, :1]
-    np.maximum(without, 0, out=without)
-    lost = np.zeros_like(without)
-    np.maximum.accumulate(without[:, 1:] - arrived[:-1], axis=1, out=lost[:, 1:])
-    np.maximum(lost, 0, out=lost)
-    return Pool(arrived - without + lost, np.diff(lost, axis=1))
+def _contracts(contracts: Sequence[Contract]) -> list[Contract]:
+    return [
+        (exact.units("contracts: units", units), max(0, exact.whole("contracts: the day of arrival", day)))
+        for units, day in contracts
+    ]
 
 
-def _not_negative(rate: Fraction | int) -> Fraction:
-    if rate < 0:
-        raise ValueError("A peak or a rate of use must not be negative.")
-    return Fraction(rate)
+def _capacity(capacity: Sequence[Capacity]) -> list[tuple[int, int, int | None]]:
+    """Units a day, first day and last; without those that end before they begin."""
+    read = []
+    for units, first, *rest in capacity:
+        last = exact.whole("capacity: the last day", rest[0]) if rest and rest[0] is not None else None
+        start = max(0, exact.whole("capacity: the first day", first))
+        daily = exact.units("capacity: units a day", units)
+        if last is None or last >= start:
+            read.append((daily, start, last))
+    return read
 
 
 def _steps(lots: Iterable[Lot]) -> tuple[int, list[tuple[int, int]]]:
     """Units usable today, and (life, units ending with it) in order of expiry."""
     usable, ending = 0, dict[int, int]()
-    for units, life in lots:
+    for lot in lots:
+        units, life = lot
+        # a million lots are plain ints, and a look at the type is quicker than reading each
+        if type(units) is not int or (life is not None and type(life) is not int):
+            units, life = exact.whole("lots: units", units), None if life is None else exact.whole("lots: life", life)
         if units < 0:
-            raise ValueError("A lot cannot hold a negative quantity.")
+            raise ValueError(f"lots: units must not be negative: not {units}.")
         if not units or (life is not None and life <= 0):
             continue
         usable += units
@@ -527,22 +399,61 @@ def _losses(steps: list[tuple[int, int]], c: Fraction) -> Iterator[Fraction]:
         yield lost - before
 
 
-def _arriving(contracts: Sequence[Contract], capacity: Sequence[Capacity], horizon: int) -> list[int]:
+def _arrived_when_short(
+    days: Fraction, c: Fraction, once: list[Contract], daily: list[tuple[int, int, int | None]]
+) -> Fraction | None:
+    """What has arrived by the first day that is not met in full; None if every day is.
+
+    What would be missing by the end of day d is c (d + 1 - T) less what has arrived. Between two days on which arrivals
+    change it grows by the same amount a day, so its first day above zero there is found by division.
+    """
+    start = floor(days)
+    jumps, paces = _changes(once, daily)
+    known = sorted({start, *jumps, *paces})
+    arrived = pace = 0
+    for day, following in zip(known, [*known[1:], None], strict=True):
+        pace += paces.get(day, 0)
+        arrived += jumps.get(day, 0) + pace
+        # days start.. are asked for; on earlier ones the stock lasts
+        short = c * (day + 1 - days) - arrived
+        if day >= start and short > 0:
+            return Fraction(arrived)
+        if day >= start and c > pace:
+            later = floor(-short / (c - pace)) + 1
+            if following is None or day + later < following:
+                return Fraction(arrived + pace * later)
+        if following is not None:
+            arrived += pace * (following - 1 - day)
+    return None
+
+
+def _changes(once: list[Contract], daily: list[tuple[int, int, int | None]]) -> tuple[dict[int, int], dict[int, int]]:
+    """Units that arrive at once, and by how much the units a day change, by day."""
+    jumps, paces = defaultdict[int, int](int), defaultdict[int, int](int)
+    for units, day in once:
+        jumps[day] += units
+    for units, first, last in daily:
+        paces[first] += units
+        if last is not None:
+            paces[last + 1] -= units
+    return jumps, paces
+
+
+def _arriving(once: list[Contract], daily: list[tuple[int, int, int | None]], horizon: int) -> Iterator[int]:
     """Units that arrive at the start of each day of the horizon."""
-    arriving = [0] * horizon
-    for units, day in contracts:
-        if day < horizon:
-            arriving[max(0, day)] += units
-    for units, first, *rest in capacity:
-        last = rest[0] if rest and rest[0] is not None else horizon - 1
-        for day in range(max(0, first), min(last, horizon - 1) + 1):
-            arriving[day] += units
-    return arriving
+    jumps, paces = _changes(once, daily)
+    pace = 0
+    for day in range(horizon):
+        pace += paces.get(day, 0)
+        yield pace + jumps.get(day, 0)
 
 
-def _unmet(lots: Sequence[Lot], c: Fraction, arriving: list[int]) -> list[Fraction]:
-    """Units missing on each day at the peak; in whole numbers of 1 / c's denominator."""
-    usable, steps = _steps(lots)
+def _unmet(usable: int, steps: list[tuple[int, int]], c: Fraction, arriving: Iterable[int]) -> list[Fraction]:
+    """Units missing on each day at the peak; in whole numbers of 1 / c's denominator.
+
+    What the dated stock leaves unmet by the start of day h is U_h = (c h - (Q - W_h))^+, and missing in all is
+    max over g < h of (U_{g+1} - A_g)^+, W being what expires and A what has arrived.
+    """
     ending, one = dict(steps), c.denominator
     ended = wasted = arrived = lost = 0
     nothing, unmet = Fraction(0), []
@@ -563,33 +474,3 @@ def _gaps(unmet: list[Fraction]) -> Iterator[Gap]:
         gap = list(run)
         if missing and gap[-1][0] < len(unmet) - 1:
             yield Gap(gap[0][0], gap[-1][0], sum((units for _, units in gap), Fraction(0)))
-
-
-def _cumulative(use: Floats) -> Floats:
-    """D_h: use of the days before each of the days 0..H, shape (S, H + 1)."""
-    used = np.zeros((use.shape[0], use.shape[1] + 1))
-    np.cumsum(use, axis=1, out=used[:, 1:])
-    return used
-
-
-def _usable(quantity: ArrayLike, life: ArrayLike) -> tuple[Floats, Floats]:
-    """Lots that are not expired, with an infinite life where none is given."""
-    units, lives = np.asarray(quantity, dtype=np.float64), np.asarray(life, dtype=np.float64)
-    lives = np.where(np.isnan(lives), inf, lives)
-    return units[lives > 0], lives[lives > 0]
-
-
-def _ending(units: Floats, lives: Floats, horizon: int) -> Floats:
-    """Units whose life ends at the start of each of the days 0..H."""
-    within = lives <= horizon
-    return np.bincount(lives[within].astype(np.int64), weights=units[within], minlength=horizon + 1).astype(np.float64)
-
-
-def _tightest_after(units: Floats, lives: Floats, days: NDArray[np.int64], c: float) -> Floats:
-    """Least of k + S(k) / c over the expiry days k after each day; inf where none is left."""
-    order = np.argsort(lives, kind="stable")
-    order = order[np.isfinite(lives[order])]
-    outlives = units.sum() - np.cumsum(units[order])
-    bounds = np.append(lives[order] + outlives / c, inf)
-    least: Floats = np.minimum.accumulate(bounds[::-1])[::-1]
-    return least[np.searchsorted(lives[order], days, side="right")]

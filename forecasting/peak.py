@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from forecasting import exact
 from forecasting.windows import (
     Exact,
     History,
@@ -119,7 +120,8 @@ def location_peak(
     Raises
     ------
     ValueError
-        If the method is not known, a quantity is negative or not whole, or the shapes differ.
+        If the method is not known, a quantity is negative or not whole, the shapes differ, or a setting is not what it
+        says (`forecasting.exact`).
 
     Examples
     --------
@@ -179,7 +181,8 @@ def scope_peak(  # noqa: PLR0913  (the policy's settings, each with the default 
     Raises
     ------
     ValueError
-        If the method is not known, a quantity is negative or not whole, or the shapes differ.
+        If the method is not known, a quantity is negative or not whole, the shapes differ, or a setting is not what it
+        says (`forecasting.exact`).
 
     Notes
     -----
@@ -197,6 +200,11 @@ def scope_peak(  # noqa: PLR0913  (the policy's settings, each with the default 
     (Fraction(70, 1), 20, Fraction(100, 1))
     """
     rule = parse_method(method, width)
+    min_share, silent_after_days = (
+        exact.share("min_share", min_share),
+        exact.units("silent_after_days", silent_after_days),
+    )
+    exact.one_of("scope_peak", scope_peak, ("peak_of_sum", "sum"))
     history = read_history(values, reported, censored, active, rule.width)
     own = _own_peaks(history, rule, norm if norm is not None else [None] * len(history.values), min_days)
     daily = _daily_sums(history, own)
@@ -234,7 +242,7 @@ def parse_method(method: str, width: int = 7) -> Method:
     Raises
     ------
     ValueError
-        If the name or its argument is not one of these.
+        If the name or its argument is not one of these, or the width is not a number of days.
 
     Examples
     --------
@@ -247,6 +255,7 @@ def parse_method(method: str, width: int = 7) -> Method:
     ValueError: Unknown peak method 'median'. Use rolling_mean_max[:days], rolling_mean_quantile[:p], day_max, \
 day_quantile[:p], mean_upper[:p], mean or norm.
     """
+    width = exact.days("width", width, least=1)
     name, _, argument = method.partition(":")
     if name == "rolling_mean_max" and re.fullmatch("[1-9][0-9]{0,3}|", argument):
         return Method("max", int(argument or width), None)
@@ -319,12 +328,15 @@ class _Shares(NamedTuple):
 def _own_peaks(
     history: History, rule: Method, norms: Sequence[Fraction | int | None], min_days: int
 ) -> tuple[LocationPeak, ...]:
+    declared = [None if norm is None else exact.rate("norm", norm) for norm in norms]
+    min_days = exact.units("min_days", min_days)
+    exact.as_many("norm", declared, len(history.values), "location")
     means = window_means(history, rule.width)
     units, at = latest_max(means.lower)
     bounds = [_Seen(Fraction(low, means.scale), "lower_bound", window) for low, window in zip(units, at, strict=True)]
     seen = _seen(history, rule, means, bounds)
     days = history.reported.sum(axis=1).tolist()
-    rows = zip(seen, bounds, days, norms, strict=True)
+    rows = zip(seen, bounds, days, declared, strict=True)
     if rule.statistic == "norm":
         return tuple(_declared(norm, reported, bound) for _, bound, reported, norm in rows)
     shift = rule.width - 1 - history.padding

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forecasting import exact
+
 Exact = NDArray[Any]
 """Whole numbers: int64 where its range is enough, Python's own integers (dtype object) where it is not."""
 Mask = NDArray[np.bool_]
@@ -68,28 +70,33 @@ def read_history(
     Raises
     ------
     ValueError
-        If a quantity is negative or not whole, or the shapes differ.
+        If a quantity is negative or not whole, a mask holds anything but true and false (or 1 and 0: NaN would count
+        as true), the shapes differ, or the width is not a number of days.
 
     Examples
     --------
     >>> read_history([[5, 99]], [[True, False]], None, None, width=3).values
     array([[0, 5, 0]])
     """
-    units, seen = np.asarray(values), np.asarray(reported, dtype=bool)
+    width = exact.days("width", width, least=1)
+    units, seen = np.asarray(values), _mask("reported", reported)
     if units.size == 0:
         units = units.astype(np.int64)
     if units.dtype.kind not in "iu":
         raise ValueError(
-            "Use must be given in whole units: an array of integers, with a mask for the days not reported."
+            "values must be whole units: integers of at most 64 bits, with a mask for the days not reported."
         )
-    live = np.ones(units.shape, dtype=bool) if active is None else np.asarray(active, dtype=bool)
-    short = np.zeros(units.shape, dtype=bool) if censored is None else np.asarray(censored, dtype=bool)
+    live = np.ones(units.shape, dtype=bool) if active is None else _mask("active", active)
+    short = np.zeros(units.shape, dtype=bool) if censored is None else _mask("censored", censored)
     if units.ndim != 2 or not units.shape == seen.shape == live.shape == short.shape:
-        raise ValueError("Values and masks must have the same shape: locations x days.")
+        shapes = f"{units.shape}, {seen.shape}, {live.shape}, {short.shape}"
+        raise ValueError(
+            f"values, reported, active and censored must have the same shape, locations x days: not {shapes}."
+        )
     seen = seen & live
     units = np.where(seen, units, 0)
     if units.size and units.min() < 0:
-        raise ValueError("Use must not be negative: correct the report.")
+        raise ValueError("values must not be negative: correct the report.")
     missing = max(0, width - units.shape[1])
     if missing:
         front = ((0, 0), (missing, 0))
@@ -117,6 +124,7 @@ def rolling(days: Exact, width: int) -> Exact:
     ----------
     days : integers or bool of shape (..., T)
     width : int, days
+        1..T.
 
     Returns
     -------
@@ -127,6 +135,8 @@ def rolling(days: Exact, width: int) -> Exact:
     >>> rolling(np.array([1, 2, 3, 4]), 3)
     array([6, 9])
     """
+    if not 1 <= width <= days.shape[-1]:
+        raise ValueError(f"width must lie within the {days.shape[-1]} days there are, and be at least 1: not {width}.")
     total = np.cumsum(days, axis=-1, dtype=object if days.dtype == object else np.int64)
     sums: Exact = total[..., width - 1 :].copy()
     sums[..., 1:] -= total[..., :-width]
@@ -173,12 +183,15 @@ def latest_max(windows: Exact) -> tuple[list[int], list[int]]:
     Parameters
     ----------
     windows : exact integers of shape (N, W)
+        W at least 1.
 
     Examples
     --------
     >>> latest_max(np.array([[3, 7, 7, 1]]))
     ([7], [2])
     """
+    if not windows.shape[1]:
+        raise ValueError("windows must hold at least one window a row.")
     at = windows.shape[1] - 1 - windows[:, ::-1].argmax(axis=1)
     return windows[np.arange(len(at)), at].tolist(), at.tolist()
 
@@ -190,6 +203,12 @@ def quantile(sample: list[int], p: Fraction) -> Fraction:
     ----------
     sample : list of int, not empty
     p : Fraction
+        0..1.
+
+    Raises
+    ------
+    ValueError
+        If the sample is empty, or p is no rational within 0..1.
 
     References
     ----------
@@ -200,6 +219,9 @@ def quantile(sample: list[int], p: Fraction) -> Fraction:
     >>> quantile([4, 1, 3, 2], Fraction(9, 10))
     Fraction(37, 10)
     """
+    if not sample:
+        raise ValueError("sample must hold at least one number.")
+    p = exact.share("p", p)
     ordered = sorted(sample)
     place = (len(ordered) - 1) * p
     low = int(place)
@@ -231,6 +253,13 @@ def outliers(history: History) -> tuple[tuple[int, int], ...]:
     limits = [_limit(m, s) for m, s in zip(middle.tolist(), spread.tolist(), strict=True)]
     rows, days = np.nonzero(values > np.array(limits, dtype=values.dtype)[:, None])
     return tuple(zip(rows.tolist(), (days - history.padding).tolist(), strict=True))
+
+
+def _mask(name: str, values: ArrayLike) -> Mask:
+    marks = np.asarray(values)
+    if marks.dtype != np.bool_ and not ((marks == 0) | (marks == 1)).all():
+        raise ValueError(f"{name} must hold true and false (or 1 and 0): no NaN, no None.")
+    return marks.astype(np.bool_)
 
 
 def _add_larger_lower_bounds(history: History, width: int, units: Exact, days: Exact) -> None:
