@@ -1,10 +1,9 @@
-"""The outbreak of the demonstration year: one recursion a region, its height on another week in each county."""
-
-from math import exp
+"""The outbreak of the demonstration year: one curve a region, its height on another week in each county."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.epidemic import rate_of, seir
 from seeds.chance import Chance
 from seeds.places import CITY, PEOPLE
 
@@ -47,15 +46,7 @@ def _heights(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cases(people: int, days: int) -> NDArray[np.float64]:
-    """New cases a day after Kermack and McKendrick (1927) with exponential exits; measures later slow the contacts."""
-    falling_ill, recovering = 1 - exp(-1 / 3), 1 - exp(-1 / 5)
-    susceptible, exposed, infectious = people - 20.0, 0.0, 20.0
-    cases = np.zeros(days)
-    for day in range(days):
-        contacts = 0.5 * (_MEASURES if day >= _MEASURES_FROM else 1)
-        infected = susceptible * (1 - exp(-contacts * infectious / people))
-        cases[day] = exposed * falling_ill
-        infectious += cases[day] - infectious * recovering
-        exposed += infected - cases[day]
-        susceptible -= infected
-    return cases
+    """New cases a day when the outbreak starts with twenty people ill; measures later slow the contacts."""
+    measures = np.where(np.arange(days) < _MEASURES_FROM, 1.0, _MEASURES)
+    epidemic = seir(people, 0, 20, beta=0.5, sigma=rate_of(3), gamma=rate_of(5), days=days, measures=measures)
+    return epidemic.new_infectious
