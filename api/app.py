@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import (
     alerts,
     catalogue,
+    commitments,
     counts,
     coverage,
     exchange,
@@ -27,9 +28,11 @@ from api import (
     problems,
     recording,
     requisitions,
+    scenarios,
     seals,
     stock,
     transfers,
+    use,
 )
 from api.board import DatabaseBoard
 from api.desk import Desk
@@ -61,7 +64,10 @@ _ROOMS = (
     labels,
     papers,
     catalogue,
+    commitments,
     coverage,
+    use,
+    scenarios,
     alerts,
     exchange,
     seals,
@@ -89,7 +95,7 @@ def create_app(engine: Engine, settings: Settings, clock: Callable[[], datetime]
 
     app = FastAPI(
         title="Reserve monitor",
-        version="0.2.0",
+        version="0.3.0",
         summary="储备监测: every lot of a city's medical reserve, days of coverage at peak use, alerts below a month",
         lifespan=life,
         docs_url=None,  # FastAPI's page loads its scripts from a CDN

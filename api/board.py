@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import Session
 
 from api.desk import Desk, moment
-from reserve import alerts, assessment, beats, catalogue, coverage, database
+from reserve import alerts, assessment, beats, catalogue, coverage, database, projection
 from reserve.catalogue import Place
 from reserve.coverage import Stored, TableQuestion
 from reserve.model import Level, LocationKind
@@ -72,7 +72,7 @@ class DatabaseBoard:
             place, article = catalogue.place(session, scope), catalogue.item(session, item)
             if place is None or article is None:
                 return None
-            found = assessment.projection(self._case(session, place, article), days)
+            found = projection.project(self._case(session, place, article), days, receipts=False)
         return {**found, "falls_below_on": found["falls_below_on"]["at_peak"]}
 
     def tiles(self, scope: str) -> list[Fact]:

@@ -15,7 +15,7 @@ from api.stock import Body, Limit
 from reserve import access, assessment, catalogue, coverage, journal, policy
 from reserve.access import Verb
 from reserve.errors import Unknown
-from reserve.model import OUTSIDE, Category, ConsumptionSource, LocationKind, PolicyKind
+from reserve.model import OUTSIDE, Category, ConsumptionSource, LocationKind, PolicyKind, ScopePeak
 
 router = APIRouter(prefix="/v1")
 
@@ -92,6 +92,14 @@ class PolicyIn(Strict):
     look_back_days: Annotated[int, Field(strict=True, ge=28, le=3660)] = 365
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=3660)] = 14
     margin_days: Annotated[int, Field(strict=True, ge=0, le=3660)] = 7
+    physical_days: Annotated[int, Field(strict=True, ge=0, le=3660)] | None = None
+    contracted_days: Annotated[int, Field(strict=True, ge=1, le=3660)] | None = None
+    physical_percent: Annotated[int, Field(strict=True, ge=0, le=100)] | None = None
+    verified_within_days: Annotated[int, Field(strict=True, ge=1, le=3660)] = 180
+    look_ahead_days: Annotated[int, Field(strict=True, ge=1, le=policy.MAX_LOOK_AHEAD_DAYS)] = 30
+    blue_percent: Annotated[int, Field(strict=True, ge=1, le=100)] = 10
+    yellow_percent: Annotated[int, Field(strict=True, ge=1, le=100)] = 50
+    scope_peak: ScopePeak = ScopePeak.PEAK_OF_SUM
     effective_from: Day
     effective_until: Day | None = None
     source_title: Short | None = None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli_backtest import backtest
+from api.cli_scenarios import scenario_app
 from api.settings import Settings, SettingsError, explained, read_settings
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ key_app = typer.Typer(no_args_is_help=True, help="API keys.")
 receiver_app = typer.Typer(no_args_is_help=True, help="Who is told of alerts.")
 app.add_typer(key_app, name="key")
 app.add_typer(receiver_app, name="receiver")
+app.add_typer(scenario_app, name="scenario")
 
 At = Annotated[str | None, typer.Option("--at", help="The location whose subtree is yours; default: the top.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the API would answer.")]
@@ -181,6 +184,9 @@ def alerts(scope: Scope = None, limit: Annotated[int, typer.Option(min=1, max=10
     from api import tables
 
     tables.print_alerts(_desk(), scope, limit)
+
+
+app.command()(backtest)
 
 
 @app.command()

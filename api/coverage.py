@@ -14,7 +14,7 @@ from api import exports
 from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
 from api.stock import CodeAsked, Limit, aware, past_day
 from forecasting.peak import parse_method
-from reserve import assessment, catalogue, coverage
+from reserve import assessment, catalogue, coverage, evidence, figures, projection
 from reserve.access import Actor
 from reserve.assessment import Assessment, Situation
 from reserve.catalogue import ItemRow, Place
@@ -101,6 +101,24 @@ def get_explained(
     return answer({**row_of(found, language, desk.clock()), "explanation": found.explanation})
 
 
+@router.get("/coverage/{scope}/{item}/peaks")
+def get_peaks(desk: AtDesk, request: Request, scope: CodeNamed, item: CodeNamed, as_of: date | None = None) -> Response:
+    """日均消耗上限. The peak by every named method side by side, with the days of coverage each would give."""
+    with desk.asking(request) as (session, actor):
+        place, article = _named(session, actor, scope, item)
+        with _situation(session, desk, place, article, (as_of, None, None)) as case:
+            found = figures.find(case)
+            return answer(
+                {
+                    "scope": scope,
+                    "item": item,
+                    "as_of": case.as_of,
+                    "sum_of_peaks": float(found.peak.sum_of_peaks),
+                    "items": evidence.peaks(found),
+                }
+            )
+
+
 @router.get("/coverage/{scope}/{item}/projection")
 def get_projection(
     desk: AtDesk,
@@ -110,12 +128,13 @@ def get_projection(
     days: Annotated[int, Query(ge=1, le=365)] = 90,
     as_of: date | None = None,
     method: Method = None,
+    receipts: bool = True,  # noqa: FBT001, FBT002 - a query parameter
 ) -> Response:
-    """Stock day by day if it is used at the peak, lots expiring on the way."""
+    """Stock day by day: at the peak, and as use is forecast; `receipts=false` leaves out what is under way."""
     with desk.asking(request) as (session, actor):
         place, article = _named(session, actor, scope, item)
         with _situation(session, desk, place, article, (as_of, None, method)) as case:
-            return answer(assessment.projection(case, days))
+            return answer(projection.project(case, days, receipts=receipts))
 
 
 Asked = tuple[date | None, datetime | None, str | None]

@@ -25,7 +25,7 @@ from api.bodies import (
 )
 from api.desk import AtDesk, Recording, place_in_body
 from api.stock import Body, document
-from reserve import access, catalogue, consumption, inspection, ledger, reversal, scans, stock
+from reserve import access, catalogue, inspection, ledger, reporting, reversal, scans, stock, supply
 from reserve.access import Verb
 from reserve.errors import Fault, Invalid, Unknown
 from reserve.lines import InspectedLine, LotLine
@@ -87,6 +87,7 @@ class Receipt(Strict):
     donor: Short | None = None
     restriction: Words | None = None
     returned_by: Short | None = None
+    planned_receipt: Code | None = None
     lines: Annotated[list[ReceiptLine], Field(min_length=1, max_length=LINES_MAX)]
 
 
@@ -139,6 +140,8 @@ class ConsumptionRow(Strict):
     item: Code
     date: Day
     quantity: Used
+    asked: Used | None = None
+    out_of_stock: Annotated[bool, Field(strict=True)] = False
 
 
 class ConsumptionRows(Strict):
@@ -188,7 +191,11 @@ def post_receipt(desk: AtDesk, request: Request, raw: Body) -> Response:
         lines = [_receipt_line(recording, line, f"/lines/{n}") for n, line in enumerate(body.lines)]
         entry = recording.entry(body.occurred_at, body.reference)
         session, location = recording.session, body.location
-        return document(ledger.receive(session, entry, location=location, lines=lines, source=source, told=told))
+        posted = ledger.receive(session, entry, location=location, lines=lines, source=source, told=told)
+        if body.planned_receipt is not None:
+            planned = supply.link(session, entry, body.planned_receipt, receipt=posted, location=location)
+            posted = posted._replace(more={"planned_receipt": supply.told(planned, entry.today)})
+        return document(posted)
 
     return desk.record(request, raw, work)
 
@@ -375,8 +382,11 @@ def post_consumption(desk: AtDesk, request: Request, raw: Body) -> Response:
         first = {row.location: n for n, row in reversed(list(enumerate(body.rows)))}
         for code, n in sorted(first.items(), key=lambda pair: pair[1]):
             place_in_body(recording, Verb.REPORT, code, f"/rows/{n}/location")
-        reports = [consumption.Report(row.location, row.item, row.date, row.quantity) for row in body.rows]
-        taken = consumption.report(recording.session, recording.entry(), reports)
+        reports = [
+            reporting.Report(row.location, row.item, row.date, row.quantity, row.out_of_stock, row.asked)
+            for row in body.rows
+        ]
+        taken = reporting.report(recording.session, recording.entry(), reports)
         return {
             "rows": [
                 {
@@ -384,6 +394,8 @@ def post_consumption(desk: AtDesk, request: Request, raw: Body) -> Response:
                     "item": row.item,
                     "date": row.day,
                     "quantity": row.quantity,
+                    "asked": row.asked,
+                    "out_of_stock": row.out_of_stock,
                     "revision": row.revision,
                     "recorded_at": recording.now,
                 }

@@ -53,6 +53,7 @@ TITLES: Final[dict[str, str]] = {
     "Unknown item": "未知物资",
     "Unknown location": "未知库点",
     "Unknown lot": "未知批号",
+    "Unknown planned receipt": "未知预计到货",
     "Unknown trade item number": "未知 GTIN",
     "The Idempotency-Key belongs to another request": "该 Idempotency-Key 属于另一请求",
     "The sheet was refused": "表格未被接受",
@@ -329,6 +330,67 @@ SENTENCES: Final[dict[str, str]] = {
         "Lot {lot} of {item:token}: {asked:number} asked for and {there:number} there. Pick anew: POST "
         "/v1/requisitions/{number}/reallocation."
     ): "{item} 的批号 {lot} 要求 {asked}，现有 {there}。请重新分配：POST /v1/requisitions/{number}/reallocation。",
+    # agreements and what is to come
+    "There is no agreement {number}.": "没有协议 {number}，请核对编号。",
+    "There is no agreement {number} of this kind on {item} to renew; see GET /v1/commitments.": (
+        "没有可续签的 {item} 同类协议 {number}；请查看 GET /v1/commitments。"
+    ),
+    "{number:token} holds until {day:token}; a renewal begins after it.": (
+        "{number} 有效至 {day}；续签协议须在其后生效，请修改日期。"
+    ),
+    "A contract promises a quantity, and no units_per_day.": "合同储备填写 quantity，不填 units_per_day。",
+    "Capacity promises units_per_day, and no quantity.": "产能储备填写 units_per_day，不填 quantity。",
+    "A lead time is 0 to {days:number} days.": "到货周期为 0 至 {days} 天。",
+    "It would end before it begins on {day:token}: check both days.": "终止日早于生效日 {day}：请核对两个日期。",
+    "{day:token} has not been yet: record a visit after it was made.": "{day} 尚未到来：请在核查之后再录入。",
+    "What was seen is a whole number of base units, 0 to 10^15.": "核查数量为 0 至 10^15 的整数（基本单位）。",
+    "{number:token} was ended before: its last day is {day:token}.": "{number} 此前已解除：最后一日为 {day}。",
+    "What past days were told stays: say yesterday if it shall count no more from today on.": (
+        "以往日期的结果不再改变：如从今日起不再计入，请填昨日。"
+    ),
+    "{day:token} is its last day anyway: say an earlier one.": "该协议本来就到 {day} 为止：请填更早的日期。",
+    "{number:token} ended on {day:token}; nothing can be called of it.": "{number} 已于 {day} 终止，不能再启动。",
+    "{number:token} begins on {day:token}; nothing can be called of it before.": (
+        "{number} 自 {day} 起生效，此前不能启动。"
+    ),
+    "{number:token} is for {scope:token}, and {location:token} lies outside: name a place of that scope.": (
+        "{number} 适用于 {scope}，{location} 不在其范围内：请填该范围内的库点。"
+    ),
+    "The line is busy until {day:token} with what was called before: say {free:token} or later.": (
+        "生产线在 {day} 前仍在生产此前启动的批次：请填 {free} 或以后的日期。"
+    ),
+    "{left:number} are left of {number:token}; {asked:number} were asked for and nothing was called.": (
+        "{number} 剩余 {left}，本次要求 {asked}；未启动，请减少数量。"
+    ),
+    "{day:token} has been; say the day on which it is expected.": "{day} 已过：请填预计到货日。",
+    "What lies at {place:token} belongs to {owner}: name a place of the reserve's own.": (
+        "{place} 的物资属于{owner}：请填储备自有的库点。"
+    ),
+    "An order that was not made yet is none: give the day on which it was, or leave it.": (
+        "尚未下达的订单不能录入：请填实际下单日，或不填。"
+    ),
+    "It was ordered on {day:token}: nothing of it comes before.": "下单日为 {day}：到货不会更早，请核对日期。",
+    "Goods that expire before they come are of no use: check both days.": "到货前即已过期：请核对两个日期。",
+    "At so few a day it would take more than ten years: check both numbers.": (
+        "按此日产量需十年以上：请核对两个数量。"
+    ),
+    "There is no planned receipt {number}.": "没有预计到货 {number}，请核对编号。",
+    "There is no planned receipt {number:token} for {location:token}; see GET /v1/planned-receipts.": (
+        "{location} 没有预计到货 {number}；请查看 GET /v1/planned-receipts。"
+    ),
+    "{number:token} is of {item:token}, and no line is: name another, or leave it out.": (
+        "{number} 的物资是 {item}，本单没有该物资：请填另一编号，或不填。"
+    ),
+    "{number:token} was ordered on {day:token}: nothing of it came before. Enter the day it came.": (
+        "{number} 下单于 {day}：此前不会到货。请填实际到货日。"
+    ),
+    "Say a quantity, a day, or both.": "请填数量、日期，或两者。",
+    "Nothing of {number:token} is still to come; plan another, or reverse the receipt that was wrong.": (
+        "{number} 已无待到货数量；请另建预计到货，或冲销录错的入库单。"
+    ),
+    "{came:number} of {number:token} have come: a quantity in all is never less. Say {same:number} to end it.": (
+        "{number} 已到货 {came}：总量不能更少。如需结束，请填 {same}。"
+    ),
     # counts
     "There is no count {number}; see GET /v1/counts.": "没有盘点单 {number}；请查看 GET /v1/counts。",
     "{number} was {state:word} by {person}; open another sheet to count again.": (
@@ -388,6 +450,47 @@ SENTENCES: Final[dict[str, str]] = {
         "{location} 设为不计消耗，上报不会计入，请核对库点。"
     ),
     "{day} lies in the future; use is reported for past days.": "{day} 尚未到来；请只上报过去日期的消耗量。",
+    "{asked:number} asked for and {used:number} used: what was asked for is at least what was used.": (
+        "需求量 {asked}，消耗量 {used}：需求量不得小于消耗量。"
+    ),
+    "`since` lies after `until`: no day is asked for.": "`since` 晚于 `until`：未选取任何日期。",
+    "At most {most:number} days are answered at once; ask in parts.": "一次最多查询 {most} 天；请分次查询。",
+    "Nothing is known of the use of {item} at {location} on {day}: there is no day to leave out.": (
+        "{location} 在 {day} 没有 {item} 的消耗记录，无可剔除。"
+    ),
+    "{day} of {item} at {location} is left out already; nothing was changed.": (
+        "{location} 的 {item} 在 {day} 的消耗已被剔除；未作更改。"
+    ),
+    "{day} of {item} at {location} is not left out; nothing was changed.": (
+        "{location} 的 {item} 在 {day} 的消耗未被剔除；未作更改。"
+    ),
+    "{location} is set to use nothing, its norm would not count.": "{location} 已设为无消耗，其定额不计入。",
+    "No use of {item} at {location} is declared for {day}: there is nothing to take back.": (
+        "{location} 在 {day} 没有 {item} 的申报用量，无可撤销。"
+    ),
+    "State the norm in one of three ways: units_per_day; persons, shifts and units_per_shift;"
+    " or beds and units_per_bed_day.": (
+        "定额请按三种方式之一填写：`units_per_day`；`persons`、`shifts`、`units_per_shift`；`beds`、`units_per_bed_day`。"
+    ),
+    "More than 10^15 units a day cannot be real: check the norm.": "每日用量超过 10^15，不合实际；请核对定额。",
+    "a number from 0 to {most} is needed": "须为 0 至 {most} 的数",
+    "at most three decimals are kept": "最多保留三位小数",
+    # known changes of demand
+    "There is no demand change {number}.": "没有编号为 {number} 的需求变化。",
+    "Demand change {number} was taken back by {actor}; nothing was changed.": (
+        "需求变化 {number} 已由 {actor} 撤销；未作更改。"
+    ),
+    "A change speaks of an item, of a category, or of all: name one of them or none.": (
+        "需求变化针对一种物资、一个类别或全部物资；请只填其一，或都不填。"
+    ),
+    "A change ends on or after the day it begins.": "结束日期不得早于开始日期。",
+    "A change lasts at most {most:number} days; state a longer one again when the year is over.": (
+        "一次需求变化最长 {most} 天；更长的请到期后再登记。"
+    ),
+    "{day} is over: a change moves the days from today on, what was used is reported.": (
+        "{day} 已过：需求变化只影响今天及以后，已发生的消耗请上报。"
+    ),
+    "A factor is 0 to {most:number}; 1 changes nothing.": "系数为 0 至 {most}；1 表示不变。",
     "{day} is before {earliest}; check the year.": "{day} 早于 {earliest}；请核对年份。",
     # policies and coverage
     "Policy {policy} is in force already; a new version begins on {day} or later.": (
@@ -400,6 +503,11 @@ SENTENCES: Final[dict[str, str]] = {
         "储备标准 {policy} 已有自 {day} 起的版本；请改选其他日期。"
     ),
     "A policy of kind {kind} needs {term}.": "类型为 {kind} 的储备标准须填写 {term}。",
+    "Say the part that must lie there as physical_days or as physical_percent, not both.": (
+        "实物部分请用 physical_days 或 physical_percent 之一表示，不要两个都填。"
+    ),
+    "physical_days is a part of the {days:number} required days.": "physical_days 是应储 {days} 天的一部分，不得更大。",
+    "blue_percent is no more than yellow_percent.": "blue_percent 不得大于 yellow_percent。",
     "A policy of kind {kind} has no {term}.": "类型为 {kind} 的储备标准没有 {term}，请去掉。",
     "{term:token} is {least:number} to {most:number}.": "{term} 应在 {least} 至 {most} 之间，请修改。",
     "A policy ends on or after the day it begins.": "储备标准的截止日不得早于生效日，请修改。",
@@ -750,6 +858,88 @@ SENTENCES: Final[dict[str, str]] = {
         "编码为 1 至 40 个字母、数字、点、连字符或下划线"
     ),
     "a lot number has 1 to 20 characters of a GS1 label": "批号为 1 至 20 个 GS1 标签可用的字符",
+    # scenarios and norms of use
+    "There is no scenario {code}; see GET /v1/scenarios.": "没有情景 {code}；请查看 GET /v1/scenarios。",
+    "Scenario {code} has no run {run}.": "情景 {code} 没有第 {run} 次推演。",
+    "There is already a scenario {code}; a scenario is never edited: choose another code.": (
+        "情景 {code} 已存在；情景不可修改：请换用其他编码。"
+    ),
+    "{code} is the address of the comparison; choose another code.": "{code} 是对比页的地址；请换用其他编码。",
+    "A scenario begins within {days:number} days from today, not on {day}.": (
+        "情景须在今日起 {days} 天内开始，不能自 {day} 开始。"
+    ),
+    "A scenario of {days:number} days from {day} on is over; leave starts_on out to play it now.": (
+        "自 {day} 起 {days} 天的情景已结束；去掉 starts_on 即从今日起推演。"
+    ),
+    "The {days:number} days of this scenario from {day} on are over; state another.": (
+        "此情景自 {day} 起的 {days} 天已结束；请另建情景。"
+    ),
+    "The norms {norms} speak of no item: post some by POST /v1/norms.": (
+        "定额 {norms} 未涉及任何物资：请用 `POST /v1/norms` 录入。"
+    ),
+    "The norms {norms} do not speak of {item}: post one, or leave the item out.": (
+        "定额 {norms} 没有 {item} 的用量：请录入，或去掉该物资。"
+    ),
+    "The norms {norms} say nothing of the hours of {role} beside a {kind} patient: give them in staff.hours.": (
+        "定额 {norms} 未说明 {role} 照护每名 {kind} 患者的工时：请在 `staff.hours` 中填写。"
+    ),
+    "A scenario works out at most {most:number} items, the norms speak of {found:number}: name some in items.": (
+        "一个情景最多推演 {most} 种物资，定额涉及 {found} 种：请在 `items` 中指定。"
+    ),
+    "The scenario does not speak of {item}.": "该情景未涉及 {item}。",
+    "Name 1 to {most:number} scenarios by their codes, with commas between them.": (
+        "请写 1 至 {most} 个情景编码，以逗号分隔。"
+    ),
+    "Say {term}: cases become patients by it.": "请填写 {term}：病例按此转为住院。",
+    "Say how many days {kind} patients stay.": "请填写 {kind} 患者的住院天数。",
+    "Say for how many days the model runs.": "请填写模型推演的天数。",
+    "low_factor is no more than high_factor.": "low_factor 不得大于 high_factor。",
+    "Give one of curve, census, seir and csv; only a curve may stand beside a census.": (
+        "请在 `curve`、`census`、`seir`、`csv` 中只给一项；只有 `curve` 可与 `census` 并列。"
+    ),
+    "The curve is longer than the census beside it.": "病例数的天数多于在院人数的天数，请改为一致。",
+    "There are fewer people than are exposed and infectious.": "总人口少于潜伏与患病人数之和，请核对。",
+    "Measures follow each other, each from a later day on.": "各项措施须按起始日先后排列，且起始日各不相同。",
+    "A census says who is in bed: only available is said beside it.": (
+        "在院人数已说明谁住院：此处只能另外给出 `available`。"
+    ),
+    "severe_share and critical_share together are at most 1.": "severe_share 与 critical_share 之和不得大于 1。",
+    "The cases have {found:number} days: give days of at least that, or leave them out.": (
+        "病例数据有 {found} 天：`days` 不得少于此数，或去掉 `days`。"
+    ),
+    "The census has {found:number} of {days:number} days: say all, or leave days out.": (
+        "在院人数只有 {days} 天中的 {found} 天：请补全，或去掉 `days`。"
+    ),
+    "This day is after the end of the scenario.": "这一天在情景结束之后，请核对。",
+    "Give patients of one class at least: {classes}.": "请至少给出一类患者的人数：{classes}。",
+    "This class has {found:number} days, another {most:number}: say every day of each.": (
+        "此类有 {found} 天，另一类有 {most} 天：请补全每一天。"
+    ),
+    "Give {one} or {other}, one of them.": "请在 {one} 与 {other} 中只给一项。",
+    "an amount is a number from 0 to 10^9": "用量应为 0 至 10^9 的数",
+    "an amount has at most three decimals": "用量最多三位小数",
+    "There are no norms {norms}; load a preset by POST /v1/norms/presets/NAME or post your own.": (
+        "没有定额 {norms}；请用 `POST /v1/norms/presets/NAME` 装入已发表的定额，或录入自己的定额。"
+    ),
+    "There is no preset {name}; there are {names}.": "没有名为 {name} 的已发表定额；现有 {names}。",
+    "The preset {name} has no item {item}; it has {items}.": "定额 {name} 没有物资 {item}；其中有 {items}。",
+    "A norm of {basis} has no bed_class.": "按 {basis} 计的定额不分患者类别，请去掉 bed_class。",
+    "A norm of {basis} needs a {term}.": "按 {basis} 计的定额须填写 {term}。",
+    "A norm of {basis} has no {term}.": "按 {basis} 计的定额没有 {term}，请去掉。",
+    "Reusable is what staff wear (staff_shift) or what patients are tied to (patient_day).": (
+        "可重复使用的只能是人员佩戴的（staff_shift）或患者占用的（patient_day）。"
+    ),
+    "This norm stands twice: send it once.": "此定额重复：请只提交一次。",
+    (
+        "The sheet says neither cases nor patients: add a column cases (新增病例), or severe (重型) and critical "
+        "(危重型)."
+    ): "表中既无病例也无在院人数：请加上「新增病例」列，或「重型」「危重型」列。",
+    "A scenario has at most {most:number} days, the sheet has {found:number}: cut it.": (
+        "情景最多 {most} 天，表中有 {found} 天：请截短。"
+    ),
+    "The day {day} is there twice.": "日期 {day} 重复，请去掉一行。",
+    "Write {column} of this day: a day not told is not zero.": "请填写当日的 {column}：没有填报不等于零。",
+    "The day {day} is missing: a day not told is not zero.": "缺少 {day}：没有填报不等于零，请补上。",
 }
 """What the product says; a line that it says no more is found by the test."""
 

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ledger", "asof", "http", "start")
+NAMES = ("ledger", "asof", "http", "start", "depletion")
 ALONE = ("backtest", "forecast")
 """Only when asked by name: one needs data, the other a peer, that are not always here."""
 

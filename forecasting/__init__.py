@@ -11,6 +11,7 @@ still be issued, counted from day 0 (1 = today only, 0 = already expired). What 
 (`int`, `fractions.Fraction`); what is simulated is float64.
 
 Reading order: `exact` (what counts as an exact number), `windows` (exact sums and means over days), `peak` (what is the
-highest use seen?), `depletion` (how long do dated lots last at that use?), `paths` (and along any other?), `demand`
-(what will be asked for?), `scoring` (and how well did that hold?).
+highest use seen?), `depletion` (how long do dated lots last at that use?), `paths` (and along any other? `expiries` and
+`many` are its other ways: expiry day by expiry day, and many series at once), `demand` (what will be asked for?),
+`scoring` (and how well did that hold?).
 """

@@ -180,8 +180,9 @@ def moments(history: ArrayLike, horizon: int, window: int | None = None) -> Mome
     periods = past.shape[1]
     length = min(window_for(periods) if window is None else _whole("window", window), periods)
     step = horizon if length >= 2 * horizon else max(1, length // 3)
-    weights = np.column_stack((_level_weights(periods, step), _window_weights(periods, length)))
-    level, window_mean = (past @ weights).T
+    # Not `@`: the order in which BLAS adds depends on how many series it is given, and so would the last digit.
+    weights = (_level_weights(periods, step), _window_weights(periods, length))
+    level, window_mean = (np.einsum("nt,t->n", past, each) for each in weights)
     spread = _variance_of_sums(past[:, periods - length :], window_mean, step)
     n = length / step
     mean = step * (level + window_mean) / 2
@@ -270,8 +271,13 @@ def corrected(history: ArrayLike, horizon: int, window: int | None, p: ArrayLike
     """Quantiles of the sum of the next H periods, widened where the whole pool was lately too low.
 
     With at least 100 series of one kind, the same quantiles are computed as of H periods ago and compared with what
-    came. Where fewer than p - 0.05 of the series with use stayed within theirs, each quantile of today is raised by
-    the p-quantile of the scaled errors. Never lowered; fewer series are left as they are.
+    came. Where fewer of the series with use than p - 0.05 stayed within theirs, and fewer than chance explains (1.96
+    standard errors of a share), each quantile of today is raised by the p-quantile of the scaled errors. Never
+    lowered; fewer series are left as they are.
+
+    An error is scaled by sqrt(mean + 1), what any count varies by, and not by the series' own deviation: an uncertain
+    series has a wide quantile already. The raised quantile is rounded down: use is counted in whole units, and
+    y <= q + s is y <= floor(q + s).
 
     Parameters
     ----------
@@ -304,7 +310,8 @@ def corrected(history: ArrayLike, horizon: int, window: int | None, p: ArrayLike
     shift = _pool_errors(past, horizon, window, at)
     if not shift.any():
         return answer
-    answer = np.ceil(answer + shift * np.sqrt(now.variance)[:, None])
+    # 1e-9: the very series that the shift was taken from must not fall short of its own sum by rounding.
+    answer = np.floor(answer + shift * np.sqrt(now.mean + 1)[:, None] + 1e-9)
     order = np.argsort(at, kind="stable")
     answer[:, order] = np.maximum.accumulate(answer[:, order], axis=1)
     return answer
@@ -619,7 +626,7 @@ def _gamma(mu: Floats, v: Floats, p: Floats) -> Floats:
 
 
 def _pool_errors(past: Floats, horizon: int, window: int | None, p: Floats) -> Floats:
-    """How far the pool's quantiles of H periods ago were exceeded, in standard deviations; 0 where they held."""
+    """How far the pool's quantiles of H periods ago were exceeded, in roots of the mean; 0 where they held."""
     known, came = past[:, :-horizon], past[:, -horizon:].sum(axis=1)
     then = moments(known, horizon, window)
     used = then.mean > 0
@@ -628,9 +635,10 @@ def _pool_errors(past: Floats, horizon: int, window: int | None, p: Floats) -> F
     if not used.any() or not len(asked):
         return shift
     mean, variance = then.mean[used], then.variance[used]
-    errors = (came[used, None] - quantiles(mean, variance, p[asked])) / np.sqrt(variance)[:, None]
+    errors = (came[used, None] - quantiles(mean, variance, p[asked])) / np.sqrt(mean + 1)[:, None]
     for i, e in zip(asked.tolist(), errors.T, strict=True):
-        if (e <= 0).mean() < p[i] - 0.05:
+        by_chance = 1.96 * np.sqrt(p[i] * (1 - p[i]) / len(e))
+        if (e <= 0).mean() < p[i] - max(0.05, by_chance):
             shift[i] = max(0.0, float(np.quantile(e, p[i])))
     return shift
 

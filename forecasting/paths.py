@@ -1,16 +1,16 @@
 """Dated stock simulated along paths of daily use, first-expired-first-out: on hand, waste, unmet and coverage."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from itertools import chain
 from math import ceil, inf, isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forecasting.expiries import Coming, after, follow
+
 Floats = NDArray[np.float64]
-Reals = NDArray[np.floating[Any]]
 Arrival = tuple[float, int, float | None]
 """Units, the day at the start of which they can be used, and their life counted from day 0 (inf, None: no expiry)."""
 
@@ -141,7 +141,7 @@ waste=array([[ 0.,  0.,  0., 10., 10.]]), unmet=array([[0., 0., 0., 0.]]))
     forever = horizon + (0 if c is None else float(units.sum() + coming.units.sum()) / c)
     if (coming.lives > horizon).all() and (coming.lives >= forever).all():
         return _spent_last(units, lives, use, coming, c)
-    return _by_expiry(units, lives, use, coming, c, forever)
+    return Projection(*follow(units, lives, use, coming, c, forever))
 
 
 def deplete(quantity: ArrayLike, life: ArrayLike, demand: ArrayLike) -> Depletion:
@@ -323,183 +323,7 @@ def first_below(
     )
 
 
-class Stocks(NamedTuple):
-    """Dated stock of N series, as `deplete_many` reads it.
-
-    Attributes
-    ----------
-    total : float64 of shape (N,), units
-        Usable today.
-    ended : float64 of shape (H + 1, N), units
-        Stock whose life ends at or before the start of each of the days 0..H.
-    """
-
-    total: Floats
-    ended: Floats
-
-
-class Fleet(NamedTuple):
-    """N series along S paths each.
-
-    Attributes
-    ----------
-    whole_days : int32 of shape (N, S), days
-        Days met in full from day 0 on; H where the horizon was not enough to see the end.
-    waste : float32 or float64 of shape (N, S), units
-        Expired unused by the start of day H.
-    """
-
-    whole_days: NDArray[np.int32]
-    waste: Reals
-
-
-def stocks(series: ArrayLike, quantity: ArrayLike, life: ArrayLike, *, count: int, horizon: int) -> Stocks:
-    """Bring the lots of many series into the form `deplete_many` reads; O(L + N H).
-
-    Parameters
-    ----------
-    series : array_like of int of shape (L,)
-        Which of the series 0..count-1 each lot belongs to.
-    quantity : array_like of shape (L,), units
-    life : array_like of shape (L,), days
-        As given to `deplete`.
-    count, horizon : int
-        N, and H in days.
-
-    Returns
-    -------
-    Stocks
-
-    Raises
-    ------
-    ValueError
-        If a number is NaN, negative or too large, a life is not whole, shapes differ, or a lot belongs to no series.
-
-    Examples
-    --------
-    >>> stocks([0, 0, 1], [60, 40, 7], [1, None, 2], count=2, horizon=2)
-    Stocks(total=array([100.,   7.]), ended=array([[ 0.,  0.],
-           [60.,  0.],
-           [60.,  7.]]))
-    """
-    rows = np.asarray(series)
-    units, lives = _lots(quantity, life)
-    if rows.shape != units.shape or (rows.size and rows.dtype.kind not in "iu"):
-        raise ValueError(f"series must hold one whole number a lot: not {rows.dtype} of shape {rows.shape}.")
-    if rows.size and not (rows.min() >= 0 and rows.max() < count):
-        raise ValueError(f"series must lie within 0..{count - 1}: not {rows.min()}..{rows.max()}.")
-    if horizon < 0:
-        raise ValueError(f"horizon must be 0 or more days: not {horizon}.")
-    usable, within = lives > 0, (lives > 0) & (lives <= horizon)
-    total = np.bincount(rows[usable], weights=units[usable], minlength=count).astype(np.float64)
-    cell = lives[within].astype(np.int64) * count + rows[within]
-    ending = np.bincount(cell, weights=units[within], minlength=(horizon + 1) * count).astype(np.float64)
-    return Stocks(total, np.cumsum(ending.reshape(horizon + 1, count), axis=0))
-
-
-def deplete_many(stock: Stocks, demand: Iterable[Reals] | Reals, *, out: Fleet | None = None) -> Fleet:
-    """Issue the dated stock of many series first-expired-first-out, each along its own paths of use.
-
-    X, what has left a series used or expired, is all that is kept of a path: at the start of a day it is at least what
-    has expired, then the day's use is added, and the day is met in full as long as X does not exceed what there was.
-    That is `deplete`, a day at a time over [series, paths], so that no array has three axes unless the caller has one.
-
-    Parameters
-    ----------
-    stock : Stocks
-        From `stocks`.
-    demand : iterable of H arrays of shape (N, S), or one of shape (H, N, S), units/day
-        Day by day: rows may be drawn as they are asked for. float32 is used as it is, twice as fast, and is exact for
-        whole numbers below 2^24 units; anything else is taken as float64.
-    out : Fleet, optional
-        Arrays of an earlier answer of the same shape, to be written over.
-
-    Returns
-    -------
-    Fleet
-
-    Raises
-    ------
-    ValueError
-        If a number is NaN, negative or too large (in float32: 2^24 units or more in all), or shapes differ.
-
-    Examples
-    --------
-    >>> stock = stocks([0, 0, 1], [60, 40, 7], [1, None, 2], count=2, horizon=4)
-    >>> deplete_many(stock, np.full((4, 2, 1), 30.0))
-    Fleet(whole_days=array([[2],
-           [0]], dtype=int32), waste=array([[30.],
-           [ 0.]]))
-    """
-    days = iter(demand)
-    first = np.asarray(next(days, ()))
-    kind: np.dtype[np.floating[Any]] = np.dtype(np.float32 if first.dtype == np.float32 else np.float64)
-    shape, horizon = first.shape, len(stock.ended) - 1
-    if len(shape) != 2 or shape[0] != len(stock.total):
-        raise ValueError(f"demand must be of shape ({len(stock.total)}, paths) on each of its days: not {shape}.")
-    answer = Fleet(np.empty(shape, np.int32), np.empty(shape, kind)) if out is None else out
-    if not answer.whole_days.shape == answer.waste.shape == shape or answer.waste.dtype != kind:
-        raise ValueError(f"out must hold arrays of shape {shape}, and waste in {kind}.")
-    total, ended = stock.total.astype(kind)[:, None], stock.ended.astype(kind)[:, :, None]
-    gone, used = answer.waste, np.zeros(shape, kind)
-    met, run = np.empty(shape, np.bool_), np.zeros(shape, np.uint8)
-    gone[:] = answer.whole_days[:] = 0
-    for day, use in enumerate(_day_by_day(chain([first], days), shape, kind, horizon)):
-        np.maximum(gone, ended[day], out=gone)
-        gone += use
-        used += use
-        np.less_equal(gone, total, out=met)
-        run += met.view(np.uint8)
-        if day % 255 == 254:  # a byte can count no further, and is four times as quick to count in
-            answer.whole_days[:] += run
-            run[:] = 0
-    answer.whole_days[:] += run
-    np.maximum(gone, ended[horizon], out=gone)
-    most = MOST if kind == np.float64 else 2.0**24
-    if gone.size and not max(gone.max(), total.max()) < most:
-        raise ValueError(f"demand and stock must be less than {most:.8g} units in all in {kind}.")
-    np.subtract(gone, used, out=answer.waste)
-    return answer
-
-
-def _day_by_day(
-    days: Iterable[ArrayLike], shape: tuple[int, ...], kind: np.dtype[np.floating[Any]], horizon: int
-) -> Iterator[Reals]:
-    """Demand of days 0..H-1, each as it should be."""
-    day = -1
-    for day, today in enumerate(days):
-        use: Reals = np.asarray(today, dtype=kind)
-        if day >= horizon or use.shape != shape:
-            raise ValueError(f"demand must be {horizon} days of shape {shape}: day {day} is of shape {use.shape}.")
-        if use.size and not use.min() >= 0:
-            raise ValueError(f"demand must not be NaN or negative: on day {day} it is.")
-        yield use
-    if day != horizon - 1:
-        raise ValueError(f"demand must be {horizon} days: not {day + 1}.")
-
-
-class _Coming(NamedTuple):
-    """Arrivals within the horizon that can still be used: units, day and life, each of shape (A,)."""
-
-    units: Floats
-    days: NDArray[np.int64]
-    lives: Floats
-
-
-class _Buckets(NamedTuple):
-    """Expiry days that are looked at along each path, the last one never.
-
-    `start` and `later` are the stock with life up to each of them, of day 0 and of the days on which some arrives.
-    `rest` is the least of k + S(k) / c - d over all further expiry days, for the start of each day d.
-    """
-
-    lives: Floats
-    start: Floats
-    later: dict[int, Floats]
-    rest: Floats
-
-
-def _spent_last(units: Floats, lives: Floats, use: Floats, coming: _Coming, c: float | None) -> Projection:
+def _spent_last(units: Floats, lives: Floats, use: Floats, coming: Coming, c: float | None) -> Projection:
     beyond = _cumulative(use)
     waste = _wasted(units, lives, beyond)
     beyond += waste
@@ -526,139 +350,6 @@ def _pool(without: Floats, arrived: Floats) -> Pool:
     return Pool(np.maximum(left, 0, out=left), np.diff(lost, axis=1))
 
 
-def _by_expiry(
-    units: Floats, lives: Floats, use: Floats, coming: _Coming, c: float | None, forever: float
-) -> Projection:
-    """Day by day over expiry days; in blocks of paths, so that memory stays within bounds and mostly in the cache."""
-    paths, horizon = use.shape
-    buckets = _buckets(units, lives, coming, use, c, forever)
-    many = len(buckets.lives)
-    block = max(1, min(64, 2**22 // many), 2**15 // many)
-    on_hand, waste = np.empty((2, paths, horizon + 1))
-    coverage = None if c is None else np.empty_like(on_hand)
-    unmet = np.empty(use.shape)
-    for first in range(0, paths, block):
-        some = slice(first, first + block)
-        for day, state in enumerate(_days(buckets, use[some].T.copy(), c)):
-            on_hand[some, day], waste[some, day] = state.on_hand, state.waste
-            if coverage is not None:
-                coverage[some, day] = state.coverage
-            if day < horizon:
-                unmet[some, day] = state.unmet
-    return Projection(on_hand, coverage, waste, unmet)
-
-
-class _Day(NamedTuple):
-    """The start of a day along a block of paths, and what of the day's use cannot be met."""
-
-    on_hand: Floats
-    coverage: Floats | None
-    waste: Floats
-    unmet: Floats
-
-
-def _days(buckets: _Buckets, use: Floats, c: float | None) -> Iterator[_Day]:
-    """Days 0..H; use is of shape (H, paths). The state is stock with life up to each expiry day: (K, paths)."""
-    horizon, paths = use.shape
-    stock = np.repeat(buckets.start[:, None], paths, axis=1)
-    scratch, waste, nothing = np.empty_like(stock), np.zeros(paths), np.zeros(paths)
-    first = 0
-    for day in range(horizon + 1):
-        if buckets.lives[first] <= day:
-            waste = waste + stock[first]
-            stock[first + 1 :] -= stock[first]
-            first += 1
-        if day in buckets.later:
-            stock[first:] += buckets.later[day][first:, None]
-        left = stock[-1].copy()
-        coverage = None
-        if c is not None:
-            coverage = _worth(stock[first:], buckets.lives[first:] - day, c, scratch[first:])
-            np.minimum(coverage, buckets.rest[day], out=coverage)
-        asked = use[day] if day < horizon else nothing
-        yield _Day(left, coverage, waste, np.maximum(asked - left, 0))
-        stock[first:] -= asked
-        np.maximum(stock[first:], 0, out=stock[first:])
-
-
-def _worth(stock: Floats, lives: Floats, c: float, scratch: Floats) -> Floats:
-    """Days at the peak: the least of k + S(k) / c over expiry days k, and Q / c."""
-    outlives = np.subtract(stock[-1], stock[:-1], out=scratch[:-1])
-    outlives /= c
-    outlives += lives[:-1, None]
-    worth: Floats = np.minimum(outlives.min(axis=0, initial=inf), stock[-1] / c)
-    return worth
-
-
-def _buckets(units: Floats, lives: Floats, coming: _Coming, use: Floats, c: float | None, forever: float) -> _Buckets:
-    """Expiry days within the horizon, and as many of the later ones as coverage could turn on.
-
-    Beyond the horizon k' never is what it turns on if an earlier k there has k' - k >= (all that ends in between) / c:
-    its bound is the larger of the two on every day of every path, since of that stock there is never more. And where
-    the lots that end between the horizon and some k are enough for all that any path uses, what outlives k is never
-    touched: it is the same along all paths, and looked at once.
-    """
-    horizon = use.shape[1]
-    ends, at = np.unique(np.concatenate([lives, coming.lives]), return_inverse=True)
-    keep = ends <= horizon
-    if c is not None:
-        ended = np.cumsum(np.bincount(at, weights=np.concatenate([units, coming.units]), minlength=len(ends)))
-        later = (ends > horizon) & (ends < forever)
-        bounds = ends[later] - ended[later] / c
-        rounding = 4 * np.finfo(np.float64).eps * (forever + horizon)
-        keep[later] = bounds < np.minimum.accumulate(np.append(inf, bounds))[:-1] + rounding
-    kept = ends[keep]
-    start = np.append(0.0, _up_to(kept, units, lives))
-    within = int((kept <= horizon).sum())
-    ample = start - start[within] >= use.sum(axis=1).max(initial=0) * (1 + 1e-9)
-    reached = int(np.flatnonzero(ample[within + 1 : -1])[0]) + within + 1 if ample[within + 1 : -1].any() else len(kept)
-    looked_at, rest = np.append(kept[:reached], inf), kept[reached:]
-    by_day = [
-        (int(day), coming.units[on], coming.lives[on]) for day in np.unique(coming.days) for on in [coming.days == day]
-    ]
-    return _Buckets(
-        looked_at,
-        _up_to(kept[:reached], units, lives),
-        {day: _up_to(kept[:reached], *arrived) for day, *arrived in by_day},
-        _rest(rest, units, lives, by_day, horizon, c),
-    )
-
-
-def _rest(
-    ends: Floats,
-    units: Floats,
-    lives: Floats,
-    arriving: list[tuple[int, Floats, Floats]],
-    horizon: int,
-    c: float | None,
-) -> Floats:
-    """Least of k + S(k) / c - d over expiry days that no path reaches, for the start of each day."""
-    rest = np.full(horizon + 1, inf)
-    if c is None or not ends.size:
-        return rest
-    outlives = _after(ends, units, lives)
-    rest[:] = (ends + outlives / c).min()
-    for day, more, until in arriving:
-        outlives += _after(ends, more, until)
-        rest[day:] = (ends + outlives / c).min()
-    return rest - np.arange(horizon + 1)
-
-
-def _up_to(ends: Floats, units: Floats, lives: Floats) -> Floats:
-    """Units whose life ends by each of some days, and in all; a life between two of them counts as the later."""
-    return np.cumsum(_between(ends, units, lives))
-
-
-def _after(ends: Floats, units: Floats, lives: Floats) -> Floats:
-    """Units that outlive each of some days; summed from the far end: they may be few beside 10^15 that do not."""
-    return np.cumsum(_between(ends, units, lives)[:0:-1])[::-1]
-
-
-def _between(ends: Floats, units: Floats, lives: Floats) -> Floats:
-    """Units with a life up to the first of some days, between each and the next, and beyond the last."""
-    return np.bincount(np.searchsorted(ends, lives), weights=units, minlength=len(ends) + 1).astype(np.float64)
-
-
 def _rows(name: str, values: ArrayLike, most: float = MOST) -> Floats:
     """Numbers of shape (S, days), a single row counting as one path."""
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
@@ -682,7 +373,7 @@ def _rate(peak: Fraction | float) -> float:
     return float(peak)
 
 
-def _coming(arrivals: Sequence[Arrival], horizon: int) -> _Coming:
+def _coming(arrivals: Sequence[Arrival], horizon: int) -> Coming:
     for units, day, life in arrivals:
         if not 0 <= units <= MOST:
             raise ValueError(f"arrivals must bring 0 or more units, at most {MOST:.0e}: not {units}.")
@@ -692,7 +383,7 @@ def _coming(arrivals: Sequence[Arrival], horizon: int) -> _Coming:
             raise ValueError(f"arrivals must live a whole number of days, inf or None: not {life}.")
     known = [(float(units), max(0, int(day)), inf if life is None else life) for units, day, life in arrivals]
     seen = [one for one in known if one[1] <= horizon and one[2] > one[1]]
-    return _Coming(
+    return Coming(
         np.array([units for units, _, _ in seen], np.float64),
         np.array([day for _, day, _ in seen], np.int64),
         np.array([life for _, _, life in seen], np.float64),
@@ -708,12 +399,33 @@ def _cumulative(use: Floats) -> Floats:
 
 def _usable(quantity: ArrayLike, life: ArrayLike) -> tuple[Floats, Floats]:
     """Lots that are not expired."""
-    units, lives = _lots(quantity, life)
+    units, lives = read_lots(quantity, life)
     return units[lives > 0], lives[lives > 0]
 
 
-def _lots(quantity: ArrayLike, life: ArrayLike) -> tuple[Floats, Floats]:
-    """Units and lives, with an infinite life where none is given."""
+def read_lots(quantity: ArrayLike, life: ArrayLike) -> tuple[Floats, Floats]:
+    """Read lots, with an infinite life where none is given.
+
+    Parameters
+    ----------
+    quantity : array_like of shape (L,), units
+    life : array_like of shape (L,), days
+        As given to `deplete`.
+
+    Returns
+    -------
+    tuple of float64 arrays of shape (L,)
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN, negative or too large, a life is not whole, or shapes differ.
+
+    Examples
+    --------
+    >>> read_lots([60, 40], [1, None])
+    (array([60., 40.]), array([ 1., inf]))
+    """
     units, lives = np.asarray(quantity, dtype=np.float64), np.asarray(life)
     if lives.dtype == object:
         never: NDArray[np.bool_] = lives == np.array(None)
@@ -750,6 +462,6 @@ def _ending(units: Floats, lives: Floats, horizon: int) -> Floats:
 def _tightest_after(units: Floats, lives: Floats, days: NDArray[np.int64], c: float) -> Floats:
     """Least of k + S(k) / c over the expiry days k after each day; inf where none is left."""
     ends = np.unique(lives[np.isfinite(lives)])
-    bounds = np.append(ends + _after(ends, units, lives) / c, inf)
+    bounds = np.append(ends + after(ends, units, lives) / c, inf)
     least: Floats = np.minimum.accumulate(bounds[::-1])[::-1]
     return least[np.searchsorted(ends, days, side="right")]

@@ -13,6 +13,11 @@ class SheetKind(StrEnum):
     CONSUMPTION = "consumption"
 
 
+class Answer(StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
 KINDS = tuple(SheetKind)
 
 
@@ -45,6 +50,10 @@ _SOURCES: dict[ConsumptionSource, tuple[str, ...]] = {
     ConsumptionSource.REPORTS: ("上报",),
     ConsumptionSource.ISSUES: ("出库",),
     ConsumptionSource.NONE: ("无",),
+}
+_ANSWERS: dict[Answer, tuple[str, ...]] = {
+    Answer.YES: ("是",),
+    Answer.NO: ("否",),
 }
 REASONS: dict[str, tuple[str, ...]] = {
     "opening": ("期初",),
@@ -108,5 +117,7 @@ COLUMNS: dict[SheetKind, tuple[Column, ...]] = {
         _LOCATION,
         _ITEM,
         Column("quantity", ("数量", "消耗量"), whole(least=0), required=True),
+        Column("asked", ("需求量", "请领量"), whole(least=0)),
+        Column("out_of_stock", ("缺货",), word(_ANSWERS)),
     ),
 }

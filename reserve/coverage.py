@@ -12,12 +12,13 @@ from sqlalchemy import BindParameter, Row, Select, bindparam, delete, func, null
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from reserve import assessment, catalogue, consumption, policy, stock, transit
+from reserve import assessment, catalogue, changes, commitments, consumption, policy, stock, supply, transit
 from reserve.assessment import DEFAULT_LOOK_BACK_DAYS, Assessment, Json, Situation
 from reserve.catalogue import ITEM, PLACE, ItemRow, Place
+from reserve.changes import ChangeRow
 from reserve.lots import LOT
 from reserve.model import Coverage, CoverageDay, LocationKind, table
-from reserve.policy import PolicyRow
+from reserve.policy import MAX_LOOK_AHEAD_DAYS, PolicyRow
 from reserve.posting import BALANCE, DUE
 from reserve.seals import Sealed
 
@@ -49,11 +50,14 @@ class Board(NamedTuple):
 
     places: Mapping[int, Place]
     policies: Sequence[PolicyRow]
+    changes: Sequence[ChangeRow] = ()
+    """Known changes of use."""
 
 
 def board(session: Session, moment: When) -> Board:
     places = {place.id: place for place in catalogue.places(session)}
-    return Board(places, policy.in_force(session, moment.as_of, moment.known_at))
+    rules = policy.in_force(session, moment.as_of, moment.known_at)
+    return Board(places, rules, changes.standing(session, known_at=moment.known_at))
 
 
 def read(
@@ -64,7 +68,7 @@ def read(
     moment: When,
     method: str | None = None,
 ) -> list[Situation]:
-    """The rows of one item for all `scopes`, in five queries however many there are."""
+    """The rows of one item for all `scopes`, in so many queries however many scopes there are."""
     inside = [place for place in world.places.values() if place.inside and place.kind != LocationKind.TRANSIT]
     question = stock.StockQuestion(day=moment.as_of, item_id=item.id, at=moment.at, known_at=moment.known_at)
     lots = [
@@ -72,7 +76,9 @@ def read(
         for row in stock.rows(session, question)
         if row.owner is None and world.places[row.location_id].kind != LocationKind.TRANSIT
     ]
-    coming = transit.on_the_road(session, item.id, at=moment.at, known_at=moment.known_at)
+    on_the_road = transit.on_the_road(session, item.id, at=moment.at, known_at=moment.known_at)
+    promises = commitments.promised(session, item.id, as_of=moment.as_of, at=moment.at, known_at=moment.known_at)
+    coming = supply.coming(session, item.id, as_of=moment.as_of, at=moment.at, known_at=moment.known_at)
     speaking = [p for p in world.policies if p.speaks_of(item)]
     look_back = max([DEFAULT_LOOK_BACK_DAYS, *(p.look_back_days for p in speaking)])
     history = consumption.history(
@@ -87,17 +93,23 @@ def read(
     situations = []
     for scope in scopes:
         applying = policy.applying(speaking, item, scope, dict(world.places))
+        ahead = (moment.as_of, MAX_LOOK_AHEAD_DAYS)
+        known = changes.applying(world.changes, item, scope, world.places, *ahead)
         situations.append(
             Situation(
                 scope=scope,
                 item=item,
                 as_of=moment.as_of,
                 lots=[row for row in lots if scope.holds(world.places[row.location_id])],
-                in_transit=sum(n for place, n in coming.items() if scope.holds(world.places[place])),
+                in_transit=sum(n for place, n in on_the_road.items() if scope.holds(world.places[place])),
                 history=history.below(scope),
                 policies=applying,
                 declared=any(p.scope_id == scope.id for p in applying),
                 method=method,
+                promises=[p for p in promises if scope.holds(world.places[p.scope_id])],
+                coming=[c for c in coming if scope.holds(world.places[c.location_id])],
+                changes=known,
+                factor=changes.factors(world.changes, item, scope, world.places, *ahead) if known else None,
             )
         )
     return situations

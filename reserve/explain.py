@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import NamedTuple
 
 from reserve.catalogue import ItemRow, Place
@@ -17,12 +17,18 @@ class Sentence(NamedTuple):
 
 
 class Deciding(NamedTuple):
-    """A policy that gave the level though the row shows the days of another."""
+    """A policy, or a part of one, that gave the level though the row shows the days of another."""
 
     code: str
+    part: str | None
+    """`physical`, `contracted` or `whole`, where the policy is judged in parts."""
     days: Fraction | None
-    required_days: int | None
+    required_days: Fraction | None
+    units: int
     required: int
+    shortfall: int
+    probability: Fraction | None = None
+    look_ahead_days: int = 30
 
 
 class Told(NamedTuple):
@@ -49,6 +55,9 @@ class Told(NamedTuple):
     silent: Sequence[Place]
     unknown: Sequence[Place]
     deciding: Deciding | None = None
+    probability: Fraction | None = None
+    """Of falling below the required days within `look_ahead_days`."""
+    look_ahead_days: int = 30
 
 
 def units(number: int) -> str:
@@ -90,6 +99,8 @@ def reason(told: Told) -> Sentence:
     unit = told.item.base_unit
     if told.reason in {"consumption_unknown", "no_consumption", "no_policy"}:
         return _why_unknown(told)
+    if told.deciding is not None and told.deciding.part is not None:
+        return _by_another(told, told.deciding)
     if told.reason == "nothing_usable":
         return Sentence(
             f"没有可用库存，缺 {units(told.shortfall)} {unit}。",
@@ -106,19 +117,46 @@ def reason(told: Told) -> Sentence:
     return Sentence(f"{have.zh}{tail.zh}。", f"{have.en}{tail.en}.")
 
 
+_PARTS = {
+    "physical": Sentence("的实物部分", ", stock alone"),
+    "contracted": Sentence("的协议部分", ", contracts alone"),
+    "whole": Sentence("（实物加协议）", ", stock and contracts"),
+}
+
+
 def _by_another(told: Told, rule: Deciding) -> Sentence:
-    """Judged by a policy other than days at the peak: it is named, with its own numbers."""
+    """Judged by a policy other than days at the peak, or by a part of one: it is named, with its own numbers."""
     unit = told.item.base_unit
-    zh, en = f"按标准 {rule.code}", f"By policy {rule.code}"
+    part = Sentence("", "") if rule.part is None else _PARTS[rule.part]
+    zh, en = f"按标准 {rule.code} {part.zh}".rstrip(), f"By policy {rule.code}{part.en}"
     if rule.days is not None and rule.required_days is not None:
-        zh += f"，可用 {down(rule.days)} 天，要求 {rule.required_days} 天"
-        en += f", {down(rule.days)} days usable, {rule.required_days} required"
+        zh += f"，可用 {down(rule.days)} 天，要求 {plain(rule.required_days)} 天"
+        en += f", {down(rule.days)} days usable, {plain(rule.required_days)} required"
     else:
-        zh += f"，可用 {units(told.usable)} {unit}，要求 {units(rule.required)}"
-        en += f", {units(told.usable)} usable, {units(rule.required)} required"
-    if told.shortfall:
-        return Sentence(f"{zh}，缺 {units(told.shortfall)} {unit}。", f"{en}; {units(told.shortfall)} are missing.")
+        zh += f"，可用 {units(rule.units)} {unit}，要求 {units(rule.required)}"
+        en += f", {units(rule.units)} usable, {units(rule.required)} required"
+    if rule.shortfall:
+        return Sentence(f"{zh}，缺 {units(rule.shortfall)} {unit}。", f"{en}; {units(rule.shortfall)} are missing.")
+    if told.reason in {"probably_falls", "may_fall"} and rule.probability is not None:
+        ahead = _likely(rule.probability, rule.look_ahead_days)
+        return Sentence(f"{zh}{ahead.zh}。", f"{en}{ahead.en}.")
     return Sentence(f"{zh}。", f"{en}.")
+
+
+def percent(probability: Fraction) -> str:
+    """A probability with two digits.
+
+    >>> percent(Fraction(1, 25))
+    '4%'
+    """
+    return f"{ceil(probability * 100)}%"
+
+
+def _likely(probability: Fraction, days: int) -> Sentence:
+    return Sentence(
+        f"，今后 {days} 天内跌破的可能性 {percent(probability)}",
+        f"; the chance of falling below within {days} days is {percent(probability)}",
+    )
 
 
 def _tail(told: Told) -> Sentence:
@@ -134,6 +172,9 @@ def _tail(told: Told) -> Sentence:
     if told.reason == "under_lead_time":
         zh += f"，订货需 {told.lead_time_days} 天，来不及"
         en += f"; an order takes {told.lead_time_days} days and comes too late"
+    if told.reason in {"probably_falls", "may_fall"} and told.probability is not None:
+        ahead = _likely(told.probability, told.look_ahead_days)
+        zh, en = zh + ahead.zh, en + ahead.en
     if told.reason in {"falls_within_lead_time", "falls_soon"} and told.falls_below_on is not None:
         zh += f"，按峰值 {told.falls_below_on} 跌破；订货需 {told.lead_time_days} 天"
         en += f"; at the peak it falls below on {told.falls_below_on}, an order takes {told.lead_time_days} days"
@@ -187,6 +228,10 @@ class PeakTold(NamedTuple):
     width: int
     days_reported: int
     days: int
+    flagged: Sequence[tuple[Place, date, int]] = ()
+    excluded: Sequence[tuple[Place, date, int, str]] = ()
+    with_excluded: Fraction | None = None
+    declared: Sequence[tuple[Place, Fraction]] = ()
 
 
 class PolicyTold(NamedTuple):
@@ -203,7 +248,7 @@ def lines(
     told: Told, peak: PeakTold, policies: Sequence[PolicyTold], tightest: tuple[date, int, int] | None
 ) -> list[Sentence]:
     """Sentences with which a person can redo the number. `tightest`: an expiry day, its life, what outlives it."""
-    said = [_stock_line(told), _peak_line(told, peak)]
+    said = [_stock_line(told), _peak_line(told, peak), *_basis_lines(told, peak)]
     if told.days is not None and told.peak:
         said += [_expiry_line(told, tightest), _days_line(told)]
     said += [_policy_line(policy) for policy in policies]
@@ -236,6 +281,43 @@ def _peak_line(told: Told, peak: PeakTold) -> Sentence:
         f"Peak daily use {work}: the highest {peak.width} days in a row from {peak.first} to {peak.last}, "
         f"{peak.window_from} to {peak.window_to}; {peak.days_reported} of {peak.days} days well reported",
     )
+
+
+def _basis_lines(told: Told, peak: PeakTold) -> list[Sentence]:
+    """What a reader must know of the reports behind the peak: who is silent, what stands out, what was left out."""
+    said = []
+    silent = list(dict.fromkeys([*told.unknown, *told.silent]))
+    if silent:
+        who_zh, who_en = _named([p.name_zh for p in silent]), _named([p.name_en for p in silent])
+        said.append(
+            Sentence(
+                f"近期未报或上报不足：{who_zh}；缺报不会降低峰值",
+                f"Silent lately, or hardly reporting: {who_en}; silence never lowers the peak",
+            )
+        )
+    if peak.declared:
+        zh = "，".join(f"{place.name_zh} {plain(norm)}/日" for place, norm in peak.declared[:3])
+        en = ", ".join(f"{place.name_en} {plain(norm)} a day" for place, norm in peak.declared[:3])
+        said.append(Sentence(f"上报不足处按定额：{zh}", f"By a declared norm where little is reported: {en}"))
+    if peak.flagged:
+        zh = "，".join(f"{place.name_zh} {day} {units(n)}" for place, day, n in peak.flagged[:3])
+        en = ", ".join(f"{place.name_en} {day} {units(n)}" for place, day, n in peak.flagged[:3])
+        more = f" (+{len(peak.flagged) - 3})" if len(peak.flagged) > 3 else ""
+        said.append(
+            Sentence(f"异常大的日子，仍计入：{zh}{more}", f"Days that stand far out, counted all the same: {en}{more}")
+        )
+    if peak.excluded:
+        zh = "，".join(f"{p.name_zh} {day} {units(n)}（{why}）" for p, day, n, why in peak.excluded[:3])
+        en = ", ".join(f"{p.name_en} {day} {units(n)} ({why})" for p, day, n, why in peak.excluded[:3])
+        more = f" (+{len(peak.excluded) - 3})" if len(peak.excluded) > 3 else ""
+        with_ = "-" if peak.with_excluded is None else plain(peak.with_excluded)
+        said.append(
+            Sentence(
+                f"经人剔除：{zh}{more}；计入则峰值为 {with_}",
+                f"Left out by a manager: {en}{more}; with them the peak would be {with_}",
+            )
+        )
+    return said
 
 
 def _expiry_line(told: Told, tightest: tuple[date, int, int] | None) -> Sentence:
@@ -283,3 +365,154 @@ def _dates_line(told: Told) -> Sentence:
         f"Used at the peak: below {told.required_days} days from {told.falls_below_on}, "
         f"first day not met in full {told.runs_out_on}",
     )
+
+
+# -- promises and the forecast ----------------------------------------------------------------------------------------
+
+
+class PromiseTold(NamedTuple):
+    """An agreement, or a call-up of one: how many units from which day on, or why none."""
+
+    number: str
+    kind: str
+    supplier: str
+    units: int
+    first_day: int
+    first: date | None
+    valid_until: date | None
+    seen_on: date | None
+    why: str | None
+
+
+class WithPromises(NamedTuple):
+    """Days without a gap; gaps as (first, last, units), dates where the calendar has them."""
+
+    contract: Fraction | None
+    capacity: Fraction | None
+    gaps: Sequence[tuple[date | None, date | None, int]]
+
+
+_WHY_NOT = {
+    "not_yet_valid": Sentence("尚未生效", "it is not in force yet"),
+    "ended": Sentence("已过有效期", "it has ended"),
+    "not_verified": Sentence("核查已过期", "nobody has verified it"),
+    "all_called": Sentence("已全部启动", "all of it has been called up"),
+    "nothing_seen": Sentence("核查时没有见到货", "the last visit saw nothing"),
+}
+_KINDS = {"contract": Sentence("协议储备", "Contract"), "capacity": Sentence("产能储备", "Capacity")}
+
+
+def promise_lines(told: Told, promises: Sequence[PromiseTold], found: WithPromises | None) -> list[Sentence]:
+    """What promises add, counted apart from stock: each of them, then the days without a gap."""
+    if not promises:
+        return []
+    said = [_promise_line(promise) for promise in promises]
+    if found is None or found.contract is None or found.capacity is None or told.days is None:
+        return said
+    said.append(
+        Sentence(
+            f"不间断天数：仅实物 {down(told.days, 2)}，加协议 {down(found.contract, 2)}，"
+            f"再加产能 {down(found.capacity, 2)}（协议从到货日起、产能从首日起计，先用实物）",
+            f"Days without a gap: stock alone {down(told.days, 2)}, with contracts {down(found.contract, 2)}, "
+            f"with capacity too {down(found.capacity, 2)} (each from the day it arrives, stock spent first)",
+        )
+    )
+    for first, last, missing in found.gaps:
+        said.append(
+            Sentence(
+                f"缺口：{first} 至 {last} 缺 {units(missing)} {told.item.base_unit}，之后到货",
+                f"Gap: {units(missing)} are missing from {first} to {last}, before more arrives",
+            )
+        )
+    return said
+
+
+def _promise_line(promise: PromiseTold) -> Sentence:
+    kind = _KINDS[promise.kind]
+    name = f"{promise.number} {promise.supplier}".strip()
+    if promise.why is not None:
+        why = _WHY_NOT[promise.why]
+        since_zh = f"（上次核查 {promise.seen_on}）" if promise.why == "not_verified" else ""
+        since_en = f" since {promise.seen_on}" if promise.why == "not_verified" else ""
+        return Sentence(f"{kind.zh} {name} 不计：{why.zh}{since_zh}", f"{kind.en} {name} counts 0: {why.en}{since_en}")
+    rate_zh, rate_en = ("每日 ", " a day") if promise.kind == "capacity" and promise.valid_until else ("", "")
+    day = "?" if promise.first is None else promise.first
+    return Sentence(
+        f"{kind.zh} {name}：{rate_zh}{units(promise.units)}，{day} 起",
+        f"{kind.en} {name}: {units(promise.units)}{rate_en} from {day}",
+    )
+
+
+class ForecastTold(NamedTuple):
+    """How use is expected to go on; `reason` says why nothing can be expected."""
+
+    reason: str | None
+    share_filled: float
+    usable_days: int
+    mean: float = 0.0
+    deviation: float = 0.0
+    level: float = 0.0
+    window_mean: float = 0.0
+    window_days: int = 0
+    horizon_days: int = 30
+    quantiles: dict[float, int] | None = None
+    falls_below: tuple[date | None, ...] | None = None
+    paths: int = 0
+    changes: Sequence[tuple[date, date, Fraction, str]] = ()
+
+
+_NO_FORECAST = {
+    "no_reports": Sentence("没有任何上报", "nothing was reported"),
+    "too_large": Sentence("上报的用量大得不可信", "what was reported is too much to be true"),
+    "few_days": Sentence("可用的上报不足 28 天", "fewer than 28 days were reported well enough"),
+    "many_gaps": Sentence("最近 91 天缺报超过 30%", "more than 30% of the last 91 days is missing"),
+}
+
+
+def forecast_lines(told: Told, forecast: ForecastTold) -> list[Sentence]:
+    """The forecast beside the rule: what use is expected, and how likely the rule is to break."""
+    if forecast.reason is not None:
+        why = _NO_FORECAST[forecast.reason]
+        return [Sentence(f"不作预测：{why.zh}", f"No forecast: {why.en}")]
+    mean, level, typical = (_tidy(n) for n in (forecast.mean, forecast.level, forecast.window_mean))
+    said = [
+        Sentence(
+            f"预计今后 {forecast.horizon_days} 天用量 {mean} = {forecast.horizon_days} x "
+            f"（近期水平 {level} + {forecast.window_days} 天平均 {typical}）/ 2，标准差 {_tidy(forecast.deviation)}，"
+            f"补齐的缺报占 {forecast.share_filled:.1%}",
+            f"Use expected in the next {forecast.horizon_days} days {mean} = {forecast.horizon_days} x "
+            f"(recent level {level} + mean of {forecast.window_days} days {typical}) / 2, standard deviation "
+            f"{_tidy(forecast.deviation)}; {forecast.share_filled:.1%} of it filled in for missing reports",
+        )
+    ]
+    if forecast.quantiles:
+        shares = sorted(forecast.quantiles.items())
+        zh = "，".join(f"{share:.0%} 的把握不超过 {units(n)}" for share, n in shares)
+        en = ", ".join(f"{share:.0%} sure of no more than {units(n)}" for share, n in shares)
+        said.append(Sentence(f"其中 {zh}", f"Of that {en}"))
+    for first, last, factor, why_changed in forecast.changes:
+        said.append(
+            Sentence(
+                f"已知变化 {first} 至 {last}：用量 x {plain(factor)}（{why_changed}）",
+                f"Known change {first} to {last}: use x {plain(factor)} ({why_changed})",
+            )
+        )
+    if told.probability is not None and forecast.falls_below is not None:
+        said.append(_chance_line(told, forecast.falls_below, forecast.paths))
+    return said
+
+
+def _chance_line(told: Told, dates: tuple[date | None, ...], paths: int) -> Sentence:
+    assert told.probability is not None  # noqa: S101 - checked by the caller
+    share, days = percent(told.probability), told.look_ahead_days
+    early, likely, late = ("-" if day is None else str(day) for day in dates)
+    return Sentence(
+        f"今后 {days} 天内低于要求的可能性 {share}（{paths} 条模拟路径，只计现有库存）；"
+        f"最早（5%）{early}，一半 {likely}，95% {late}",
+        f"The chance of being below what is required within {days} days is {share} ({paths} simulated paths, stock at "
+        f"hand only); early (5%) {early}, half {likely}, 95% {late}",
+    )
+
+
+def _tidy(number: float) -> str:
+    return f"{number:,.1f}"

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from sqlalchemy import func, insert, select
 from sqlmodel import Session
 
-from reserve import catalogue, consumption, journal, ledger, lots, posting, replay
+from reserve import catalogue, journal, ledger, lots, posting, replay, reporting
 from reserve.catalogue import PACK, ItemRow, NewItem, NewLocation, NewPack, Place
-from reserve.columns import COLUMNS, KINDS, REASONS, SheetKind, adjustment_reason
+from reserve.columns import COLUMNS, KINDS, REASONS, Answer, SheetKind, adjustment_reason
 from reserve.consumption import CONSUMPTION
 from reserve.entry import Entry
 from reserve.errors import Conflict, Fault, Invalid, OutOfBounds, Refusal, SheetRefused
@@ -277,6 +277,10 @@ def _consumption(session: Session, entry: Entry, sheet: Sheet, progress: Progres
         if place is not None and place.consumption_source == ConsumptionSource.ISSUES:
             detail = f"The use of {place.code} is read from its issues and cannot be reported too."
             sheet.faults.at(row, "location", "consumption_from_issues", detail)
+        wanted, units = row.values["asked"], row.values["quantity"]
+        if wanted is not None and units is not None and wanted < units:
+            detail = f"{wanted} asked for and {units} used: what was asked for is at least what was used."
+            sheet.faults.at(row, "asked", "asked_below_used", detail)
         used = row.values["date"]
         if used is not None and used > entry.today:
             sheet.faults.at(row, "date", "future_date", f"{used} lies in the future; use is reported for past days.")
@@ -287,12 +291,19 @@ def _consumption(session: Session, entry: Entry, sheet: Sheet, progress: Progres
     sheet.faults.refuse()
     before = session.connection().execute(select(func.coalesce(func.max(CONSUMPTION.c.id), 0))).scalar_one()
     reports = iter(
-        consumption.Report(r.values["location"], r.values["item"], r.values["date"], r.values["quantity"])
+        reporting.Report(
+            r.values["location"],
+            r.values["item"],
+            r.values["date"],
+            r.values["quantity"],
+            r.values["out_of_stock"] == Answer.YES,
+            r.values["asked"],
+        )
         for r in sheet.rows
     )
     done = 0
     while batch := list(islice(reports, _BATCH)):
-        consumption.report(session, entry, batch)
+        reporting.report(session, entry, batch)
         done += len(batch)
         progress(done, len(sheet.rows))
     ours = (CONSUMPTION.c.id > before, CONSUMPTION.c.recorded_at == entry.now, CONSUMPTION.c.actor == entry.actor)

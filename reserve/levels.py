@@ -38,6 +38,8 @@ class Facts:
     falls_below_day: int | None = None
     lead_time_days: int = 14
     margin_days: int = 7
+    blue: Fraction = BLUE_PROBABILITY
+    yellow: Fraction = YELLOW_PROBABILITY
 
 
 class Verdict(NamedTuple):
@@ -45,6 +47,10 @@ class Verdict(NamedTuple):
 
     level: Level
     reason: str
+
+
+NOTHING_ASKED = Verdict(Level.NORMAL, "enough")
+"""Of a part of which a policy requires nothing."""
 
 
 def judge(facts: Facts) -> Verdict:
@@ -111,9 +117,9 @@ def _by_days(facts: Facts) -> Verdict:
 
 def _ahead(facts: Facts) -> Verdict:
     if facts.probability is not None:
-        if facts.probability >= YELLOW_PROBABILITY:
+        if facts.probability >= facts.yellow:
             return Verdict(Level.YELLOW, "probably_falls")
-        if facts.probability >= BLUE_PROBABILITY:
+        if facts.probability >= facts.blue:
             return Verdict(Level.BLUE, "may_fall")
     elif facts.falls_below_day is not None:
         if facts.falls_below_day <= facts.lead_time_days:

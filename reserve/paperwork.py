@@ -29,11 +29,15 @@ from reserve.journal import JOURNAL
 from reserve.lots import HOLD, LOT, REDATING
 from reserve.model import Counter, CountSheet, LocationKind, Requisition, Transfer, TransferState, table
 from reserve.posting import BALANCE, DOCUMENT, MOVEMENT, REQUISITION_PREFIX
+from reserve.supply import COMMITMENT, COMMITMENT_PREFIX, PLANNED, PLANNED_PREFIX
 
 COUNTER, COUNT_SHEET, REQUISITION, TRANSFER = (table(m) for m in (Counter, CountSheet, Requisition, Transfer))
 
 COUNT_PREFIX = "CT"
 """A count sheet has the number; the document of its variances takes it over."""
+
+_OTHER_PREFIXES = (REQUISITION_PREFIX, COUNT_PREFIX, COMMITMENT_PREFIX, PLANNED_PREFIX)
+"""What is numbered and is no document."""
 
 _BATCH = 5_000
 
@@ -44,9 +48,11 @@ _BATCH = 5_000
 def numbers(session: Session) -> Iterator[Finding]:
     """Numbers of a kind and day run from the first to the last that was given, and none was given otherwise."""
     for noun, source, mine in (
-        ("document", DOCUMENT, COUNTER.c.kind.not_in((REQUISITION_PREFIX, COUNT_PREFIX))),
+        ("document", DOCUMENT, COUNTER.c.kind.not_in(_OTHER_PREFIXES)),
         ("requisition", REQUISITION, COUNTER.c.kind == REQUISITION_PREFIX),
         ("count sheet", COUNT_SHEET, COUNTER.c.kind == COUNT_PREFIX),
+        ("agreement", COMMITMENT, COUNTER.c.kind == COMMITMENT_PREFIX),
+        ("planned receipt", PLANNED, COUNTER.c.kind == PLANNED_PREFIX),
     ):
         for head, first, last in session.connection().execute(_torn(session, source, mine)).all():
             yield from _missing(session, noun, source, head, first, last)

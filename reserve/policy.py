@@ -13,10 +13,13 @@ from reserve import catalogue, journal
 from reserve.catalogue import ItemRow, Place
 from reserve.entry import Entry
 from reserve.errors import AlreadyThere, Fault, Invalid, UnknownItem
-from reserve.model import QUANTITY_MAX, Category, Policy, PolicyKind, table
+from reserve.model import QUANTITY_MAX, Category, Policy, PolicyKind, ScopePeak, table
 from reserve.posting import mark_due
 
 POLICY = table(Policy)
+
+MAX_LOOK_AHEAD_DAYS = 90
+"""As far as use is forecast."""
 
 
 class NewPolicy(NamedTuple):
@@ -37,6 +40,14 @@ class NewPolicy(NamedTuple):
     look_back_days: int = 365
     lead_time_days: int = 14
     margin_days: int = 7
+    physical_days: int | None = None
+    contracted_days: int | None = None
+    physical_percent: int | None = None
+    verified_within_days: int = 180
+    look_ahead_days: int = 30
+    blue_percent: int = 10
+    yellow_percent: int = 50
+    scope_peak: ScopePeak = ScopePeak.PEAK_OF_SUM
     effective_until: date | None = None
     source_title: str | None = None
 
@@ -55,6 +66,14 @@ class PolicyRow(NamedTuple):
     look_back_days: int
     lead_time_days: int
     margin_days: int
+    physical_days: int | None
+    contracted_days: int | None
+    physical_percent: int | None
+    verified_within_days: int
+    look_ahead_days: int
+    blue_percent: int
+    yellow_percent: int
+    scope_peak: ScopePeak
     effective_from: date
     effective_until: date | None
     source_title: str | None
@@ -68,6 +87,25 @@ class PolicyRow(NamedTuple):
         if self.persons is None or self.norm_per_1000 is None:
             return None
         return Fraction(self.persons * self.norm_per_1000, 1000)
+
+    @property
+    def physical(self) -> Fraction | None:
+        """The days that stock itself must cover; None for a fixed quantity."""
+        if self.required_days is None:
+            return None
+        if self.physical_days is not None:
+            return Fraction(self.physical_days)
+        return Fraction(self.required_days * (100 if self.physical_percent is None else self.physical_percent), 100)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether promises count towards it, each part judged by itself."""
+        return any(part is not None for part in (self.physical_days, self.contracted_days, self.physical_percent))
+
+    @property
+    def looks_ahead(self) -> int:
+        """Days within which a fall is warned of: never less than an order takes."""
+        return min(MAX_LOOK_AHEAD_DAYS, max(self.look_ahead_days, self.lead_time_days + self.margin_days))
 
     def speaks_of(self, item: ItemRow) -> bool:
         return self.item_id == item.id or (self.category is not None and self.category == item.category)
@@ -190,6 +228,13 @@ _BOUNDS = {
     "look_back_days": (28, 3660),
     "lead_time_days": (0, 3660),
     "margin_days": (0, 3660),
+    "physical_days": (0, 36_500),
+    "contracted_days": (1, 36_500),
+    "physical_percent": (0, 100),
+    "verified_within_days": (1, 3660),
+    "look_ahead_days": (1, MAX_LOOK_AHEAD_DAYS),
+    "blue_percent": (1, 100),
+    "yellow_percent": (1, 100),
 }
 
 
@@ -200,6 +245,25 @@ def _method_problem(method: str, look_back_days: int) -> str | None:
     except ValueError as error:
         return str(error)
     return None if width <= look_back_days else f"{method} looks at more than the {look_back_days} days looked back on."
+
+
+def _part_faults(new: NewPolicy) -> list[Fault]:
+    faults = []
+    if new.physical_days is not None and new.physical_percent is not None:
+        detail = "Say the part that must lie there as physical_days or as physical_percent, not both."
+        faults.append(Fault("/physical_percent", "policy_terms", detail))
+    if new.kind == PolicyKind.QUANTITY:
+        faults += [
+            Fault(f"/{term}", "policy_terms", f"A policy of kind {new.kind} has no {term}.")
+            for term in ("physical_days", "contracted_days")
+            if getattr(new, term) is not None
+        ]
+    elif new.required_days is not None and new.physical_days is not None and new.physical_days > new.required_days > 0:
+        detail = f"physical_days is a part of the {new.required_days} required days."
+        faults.append(Fault("/physical_days", "policy_terms", detail))
+    if new.blue_percent > new.yellow_percent:
+        faults.append(Fault("/blue_percent", "policy_terms", "blue_percent is no more than yellow_percent."))
+    return faults
 
 
 def _refuse_bad_terms(new: NewPolicy) -> None:
@@ -222,6 +286,7 @@ def _refuse_bad_terms(new: NewPolicy) -> None:
     ]
     if new.effective_until is not None and new.effective_until < new.effective_from:
         faults.append(Fault("/effective_until", "policy_terms", "A policy ends on or after the day it begins."))
+    faults += _part_faults(new)
     if problem := _method_problem(new.method, new.look_back_days):
         faults.append(Fault("/method", "unknown_method", problem))
     if (new.item is None) == (new.category is None):

@@ -30,7 +30,7 @@ from sqlmodel import Session
 from reserve.catalogue import PLACE
 from reserve.entry import Entry
 from reserve.errors import Conflict, Fault, OutOfBounds, WouldGoNegative
-from reserve.lots import LOT
+from reserve.lots import LOT, dates_known
 from reserve.model import LocationKind, Moment, Transfer, TransferState, table
 from reserve.posting import DOCUMENT, MOVEMENT, Move
 
@@ -229,25 +229,61 @@ def on_the_road(
 
     What is sent to another owner's place is no more the reserve's than what lies there.
     """
-    into, out = _road_moves(MOVEMENT.c.target_id, 1), _road_moves(MOVEMENT.c.source_id, -1)
-    flow = union_all(into, out).subquery("flow")
-    wanted: list[ColumnElement[bool]] = [LOT.c.item_id == item_id]
-    if at is not None:
-        wanted.append(flow.c.occurred_at < at)
-    if known_at is not None:
-        wanted.append(flow.c.recorded_at <= known_at)
-    if at is None and known_at is None:
-        wanted.append(TRANSFER.c.state != TransferState.CLOSED.value)
     statement = (
-        select(TRANSFER.c.target_id, func.sum(flow.c.change).label("quantity"))
-        .select_from(flow)
-        .join(TRANSFER, TRANSFER.c.document_id == flow.c.root)
-        .join(LOT, LOT.c.id == flow.c.lot_id)
+        select(TRANSFER.c.target_id, func.sum(_FLOW.c.change).label("quantity"))
+        .select_from(_FLOW)
+        .join(TRANSFER, TRANSFER.c.document_id == _FLOW.c.root)
+        .join(LOT, LOT.c.id == _FLOW.c.lot_id)
         .join(PLACE, PLACE.c.id == TRANSFER.c.target_id)
-        .where(*wanted, PLACE.c.owner.is_(None))
+        .where(*_road_asked(item_id, at, known_at), PLACE.c.owner.is_(None))
         .group_by(TRANSFER.c.target_id)
     )
     return {row.target_id: int(row.quantity) for row in session.connection().execute(statement) if row.quantity}
+
+
+class OnTheRoad(NamedTuple):
+    """Units of a lot under way to a place. `expected_on` None: whoever sent them did not say."""
+
+    number: str
+    target_id: int
+    lot_id: int
+    expires_on: date | None
+    expected_on: date | None
+    units: int
+
+
+def lots_on_the_road(
+    session: Session, item_id: int, *, at: datetime | None = None, known_at: datetime | None = None
+) -> list[OnTheRoad]:
+    """The same transfer by transfer and lot by lot, dated as was known then."""
+    statement = (
+        select(
+            DOCUMENT.c.number,
+            TRANSFER.c.target_id,
+            LOT.c.id.label("lot_id"),
+            LOT.c.expires_on,
+            TRANSFER.c.expected_on,
+            func.sum(_FLOW.c.change).label("units"),
+        )
+        .select_from(_FLOW)
+        .join(TRANSFER, TRANSFER.c.document_id == _FLOW.c.root)
+        .join(DOCUMENT, DOCUMENT.c.id == TRANSFER.c.document_id)
+        .join(LOT, LOT.c.id == _FLOW.c.lot_id)
+        .join(PLACE, PLACE.c.id == TRANSFER.c.target_id)
+        .where(*_road_asked(item_id, at, known_at), PLACE.c.owner.is_(None))
+        .group_by(DOCUMENT.c.id, DOCUMENT.c.number, TRANSFER.c.target_id, LOT.c.id, LOT.c.expires_on)
+        .group_by(TRANSFER.c.expected_on)
+        .having(func.sum(_FLOW.c.change) > 0)
+        .order_by(DOCUMENT.c.id, LOT.c.id)
+    )
+    found = [OnTheRoad._make(row) for row in session.connection().execute(statement)]
+    dates = dates_known(session, known_at) if known_at is not None and found else {}
+    return [
+        row._replace(
+            units=int(row.units), expires_on=dates[row.lot_id].expires_on if row.lot_id in dates else row.expires_on
+        )
+        for row in found
+    ]
 
 
 _ROAD = select(PLACE.c.id).where(PLACE.c.kind == LocationKind.TRANSIT.value).scalar_subquery()
@@ -266,6 +302,21 @@ def _road_moves(end: ColumnElement[int], sign: int) -> Select[tuple[int, int, in
         .join(DOCUMENT, DOCUMENT.c.id == MOVEMENT.c.document_id)
         .where(end == _ROAD)
     )
+
+
+_FLOW = union_all(_road_moves(MOVEMENT.c.target_id, 1), _road_moves(MOVEMENT.c.source_id, -1)).subquery("flow")
+
+
+def _road_asked(item_id: int, at: datetime | None, known_at: datetime | None) -> list[ColumnElement[bool]]:
+    """What is asked of the road: an item, as of a moment, as known at one; of now, transfers that are not closed."""
+    wanted: list[ColumnElement[bool]] = [LOT.c.item_id == item_id]
+    if at is not None:
+        wanted.append(_FLOW.c.occurred_at < at)
+    if known_at is not None:
+        wanted.append(_FLOW.c.recorded_at <= known_at)
+    if at is None and known_at is None:
+        wanted.append(TRANSFER.c.state != TransferState.CLOSED.value)
+    return wanted
 
 
 _TRANSFERS = select(

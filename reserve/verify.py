@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from reserve import paperwork, seals
+from reserve import paperwork, seals, supply
 from reserve.catalogue import ITEM, PLACE
 from reserve.findings import Finding
 from reserve.lots import LOT
@@ -307,6 +307,15 @@ def _documents_of(body: str | None) -> list[str] | None:
 _ANSWERS = select(REPLAY.c.actor, REPLAY.c.key, REPLAY.c.status, REPLAY.c.body).order_by(REPLAY.c.actor, REPLAY.c.key)
 
 
+# -- agreements -------------------------------------------------------------------------------------------------------
+
+
+def _calls(session: Session) -> Iterator[Finding]:
+    """Of a contract no more is called than was promised."""
+    for number, promised, called in session.connection().execute(supply.CALLED_BEYOND):
+        yield Finding("called_beyond", f"{called} units of {number} are called up; {promised} were promised.")
+
+
 # -- seals ------------------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +399,7 @@ _CHECKS: tuple[_Check, ...] = (
     paperwork.transit,
     _documents,
     _answers,
+    _calls,
     paperwork.lot_dates,
     paperwork.redatings,
     paperwork.holds,

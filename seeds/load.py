@@ -6,15 +6,17 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from reserve import catalogue, consumption, journal, ledger, policy
+from reserve import catalogue, changes, commitments, journal, ledger, norms, policy, reporting, supply
 from reserve.entry import Entry
-from reserve.model import Category, ConsumptionSource, LocationKind, PolicyKind, Purpose
+from reserve.model import Category, CommitmentKind, ConsumptionSource, LocationKind, PolicyKind, Purpose
 from reserve.posting import mark_due
 from seeds.catalogue import ITEMS
 from seeds.consumption import Consumption
 from seeds.ledger import Issue, Receipt
 from seeds.places import CITY, PLACES
 from seeds.policies import POLICIES
+from seeds.promises import AGREEMENTS, CHANGES, ORDERS
+from seeds.usage import PRESETS
 from seeds.year import Demonstration, demonstration
 
 ACTOR = "demonstration"
@@ -37,6 +39,9 @@ def load(session: Session, *, seed: int, now: datetime, zone: ZoneInfo, progress
     steps = len(documents) + len(year.consumption.items) * len(year.consumption.reporters)
     _load_catalogue(session)
     _load_policies(session, now=now, zone=zone)
+    for name, published in PRESETS.items():
+        norms.load(session, Entry(ACTOR, now, zone), name, published, {})
+    _load_promises(session, Entry(ACTOR, now, zone))
     journal.write(session, actor=ACTOR, now=now, verb="seed.loaded", subject=CITY, after={"seed": seed})
     for done, document in enumerate(documents, start=1):
         _record(session, document, zone)
@@ -65,7 +70,7 @@ def extend(session: Session, *, seed: int, last_day: date, now: datetime, zone: 
 
 def last_reported(session: Session) -> date | None:
     """The last day on which the demonstration reported anything."""
-    return consumption.last_day(session)
+    return reporting.last_day(session)
 
 
 def _load_catalogue(session: Session) -> None:
@@ -114,6 +119,46 @@ def _load_policies(session: Session, *, now: datetime, zone: ZoneInfo) -> None:
         )
 
 
+def _load_promises(session: Session, entry: Entry) -> None:
+    today = entry.today
+    for promise in AGREEMENTS:
+        commitments.add(
+            session,
+            entry,
+            commitments.NewCommitment(
+                kind=CommitmentKind.CAPACITY if promise.quantity is None else CommitmentKind.CONTRACT,
+                item=promise.item,
+                scope=CITY,
+                supplier=promise.supplier,
+                lead_time_days=promise.lead_time_days,
+                valid_from=today - timedelta(days=promise.began_days_ago),
+                valid_until=today + timedelta(days=promise.ends_in_days),
+                quantity=promise.quantity,
+                units_per_day=promise.units_per_day,
+                verified_on=today - timedelta(days=promise.seen_days_ago),
+                reference=promise.reference,
+            ),
+        )
+    for order in ORDERS:
+        supply.plan(
+            session,
+            entry,
+            supply.NewPlanned(
+                order.item,
+                order.location,
+                order.quantity,
+                today + timedelta(days=order.expected_in_days),
+                order.supplier,
+                order.reference,
+                ordered_on=today - timedelta(days=order.ordered_days_ago),
+            ),
+        )
+    for change in CHANGES:
+        first, last = (today + timedelta(days=n) for n in (change.from_in_days, change.to_in_days))
+        stated = changes.NewChange(CITY, first, last, change.factor_per_1000, change.reason, change.item)
+        changes.make(session, entry, stated)
+
+
 def _record(session: Session, document: Receipt | Issue, zone: ZoneInfo) -> None:
     if isinstance(document, Receipt):
         entry = Entry(ACTOR, datetime.combine(document.day, time(10), zone), zone, reference=document.reference)
@@ -142,7 +187,7 @@ def _record(session: Session, document: Receipt | Issue, zone: ZoneInfo) -> None
 
 
 def _report(session: Session, item: int, location: int, reports: list[tuple[date, int]], zone: ZoneInfo) -> None:
-    consumption.record_history(
+    reporting.record_history(
         session,
         item_id=item,
         location_id=location,

@@ -234,10 +234,13 @@ CHOSEN_AT_RUN_TIME = {
     "future_date": "OutOfBounds",
     "date_out_of_bounds": "Invalid",
     "duplicate_row": "Invalid",
+    "asked_below_used": "Invalid",
+    "demand_change_days": "Invalid",
+    "demand_change_subject": "Invalid",
     "line_repeated": "Invalid",
     "counted_at_out_of_bounds": "Invalid",
 }
-"""Codes of `consumption.report` and of counting, which raise their first fault through a class chosen there."""
+"""Codes of `reporting.report` and of counting, which raise their first fault through a class chosen there."""
 
 ANSWERS = {"not_found": 404, "method_not_allowed": 405, "refused": 0, "internal_error": 500}
 """Codes that `api.problems` answers without a refusal; `refused` is the base's own and names other HTTP errors."""

@@ -9,10 +9,9 @@ import pytest
 from conftest import NOW, SHANGHAI, TODAY, entry
 from sqlalchemy import text
 
-from reserve import alerts, catalogue, consumption, coverage, database, ledger, levels, outbox, policy
+from reserve import alerts, catalogue, coverage, database, ledger, levels, outbox, policy, reporting
 from reserve.alerts import Change, NewReceiver, decide
 from reserve.assessment import Assessment
-from reserve.consumption import Report
 from reserve.errors import Unknown, UnknownLocation
 from reserve.explain import Sentence
 from reserve.ledger import IssueLine, ReceiptLine
@@ -20,6 +19,7 @@ from reserve.levels import Facts, Verdict
 from reserve.model import Level, PolicyKind, Purpose
 from reserve.outbox import Outcome
 from reserve.policy import NewPolicy
+from reserve.reporting import Report
 
 W1 = "371400-W1"
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -158,7 +158,7 @@ def low(city):
         for n in range(1, 61)
         for hospital in ("371402-H1", "371425-H1")
     ]
-    database.transact(city, lambda session: consumption.report(session, entry(), rows))
+    database.transact(city, lambda session: reporting.report(session, entry(), rows))
     receive(city, 2000)
     return city
 
@@ -277,7 +277,7 @@ def test_silence_is_told_and_so_is_its_end(low):
         for day in range(1, 16)
         for hospital in ("371402-H1", "371425-H1")
     ]
-    database.transact(low, lambda session: consumption.report(session, entry(now=in_april), rows))
+    database.transact(low, lambda session: reporting.report(session, entry(now=in_april), rows))
     assert beat(low, in_april + 2 * HOUR) == 1
     assert heard(low) == {"commission": ["unknown", "normal"]}
 
@@ -285,10 +285,10 @@ def test_silence_is_told_and_so_is_its_end(low):
 def test_p12_a_day_slept_through_is_caught_up_by_the_next_beat(low):
     """Coverage crossed the rule while nobody was awake: the next assessment says so, whatever day it is."""
     add_receiver(low, "commission")
-    receive(low, 4000, "B")
+    receive(low, 5000, "B")
     beat(low)
     assert [a.level for a in told(low)] == []
-    issue(low, 3500, now=NOW + timedelta(days=1))
+    issue(low, 4500, now=NOW + timedelta(days=1))
     assert beat(low, NOW + timedelta(days=4)) == 1
 
 

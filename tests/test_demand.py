@@ -291,6 +291,34 @@ def test_a_pool_that_held_is_not_touched():
     assert corrected(pool, 30, 365, P).tolist() == quantiles(found.mean, found.variance, P).tolist()
 
 
+def test_a_raised_quantile_would_have_held_as_promised_h_periods_ago():
+    rng = np.random.default_rng(5)
+    pool = rng.poisson(rng.uniform(0.2, 6.0, 150)[:, None], (150, 200)).astype(float)
+    pool[:, -60:] *= 2
+    then = moments(pool[:, :-30], 30, 180)
+    plain = quantiles(then.mean, then.variance, P)
+    now = moments(pool, 30, 180)
+    added = corrected(pool, 30, 180, P) - quantiles(now.mean, now.variance, P)
+    came = pool[:, -30:].sum(axis=1)
+    for n in (P.index(p) for p in demand.POOLED):
+        assert (came <= plain[:, n]).mean() < P[n] - 0.05
+        # what is added grows with the root of the mean: the least whole share of it, by the largest series
+        shift = (added[:, n] / np.sqrt(now.mean + 1)).max()
+        widened = np.floor(plain[:, n] + shift * np.sqrt(then.mean + 1) + 1e-9)
+        assert (came <= widened).mean() == pytest.approx(P[n], abs=0.03)
+
+
+@pytest.mark.parametrize(("missed", "raised"), [(15, False), (17, True)])
+def test_a_shortfall_that_chance_explains_sets_nothing_off(missed, raised):
+    """Of a hundred, 0.90 should keep 90: 85 is chance (90 less 1.96 times 3 is 84.1), 83 is not."""
+    pool = np.tile([4.0, 4.0, 4.0, 4.0], (100, 30))
+    pool[:missed, -10:] = 40.0
+    pool[99] = 4.0
+    now = moments(pool, 10, 60)
+    plain, found = quantiles(now.mean, now.variance, [0.9]), corrected(pool, 10, 60, [0.9])
+    assert bool((found > plain).any()) is raised
+
+
 # Patterns and paths.
 
 

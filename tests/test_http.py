@@ -533,7 +533,7 @@ def test_health_says_what_is_wrong_and_what_to_do(served: Served) -> None:
 def test_the_openapi_document_names_every_route_and_body(served: Served) -> None:
     document = served.client(None).get("/openapi.json").json()
     body = document["paths"]["/v1/receipts"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    origin = {"supplier", "donor", "restriction", "returned_by"}
+    origin = {"supplier", "donor", "restriction", "returned_by", "planned_receipt"}
     assert set(body["properties"]) == {"location", "occurred_at", "reference", "lines"} | origin
     assert "/v1/coverage/{scope}/{item}/projection" in document["paths"]
 

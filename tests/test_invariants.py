@@ -74,7 +74,7 @@ def test_p03_the_books_agree_with_a_plain_dict_whatever_is_done(city, mirror):
 
 def test_splitting_a_receipt_changes_no_coverage(city):
     with database.writing(city) as session:
-        from reserve import consumption, policy
+        from reserve import policy, reporting
         from reserve.model import PolicyKind
 
         item = catalogue.item(session, "N95")
@@ -83,8 +83,8 @@ def test_splitting_a_receipt_changes_no_coverage(city):
             entry(),
             policy.NewPolicy("P", "371400", PolicyKind.DAYS, TODAY, "text", item="N95", required_days=30),
         )
-        told = [consumption.Report("371402-H1", "N95", TODAY - timedelta(days=n), 37) for n in range(1, 60)]
-        consumption.report(session, entry(), told)
+        told = [reporting.Report("371402-H1", "N95", TODAY - timedelta(days=n), 37) for n in range(1, 60)]
+        reporting.report(session, entry(), told)
 
     def row(*lines):
         with database.writing(city) as session:

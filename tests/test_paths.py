@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from on_paper import Plain, cases, close, lots_of, peaks, plain_days, stocks
 
-from forecasting import paths
+from forecasting import many
 from forecasting.depletion import at_peak, cover
-from forecasting.paths import coverage_along, deplete, deplete_many, first_below, pool_along, project
+from forecasting.many import deplete_many
+from forecasting.paths import coverage_along, deplete, first_below, pool_along, project
 
 ALONG = [case for case in cases("05_falls_below.json") if "path" in case.values[0]["inputs"]]
 
@@ -250,26 +252,32 @@ def test_an_overdue_arrival_is_there_on_day_0():
 
 # -- many series at once ----------------------------------------------------------------------------------------------
 
+WAYS = [
+    "numpy",
+    pytest.param("compiled", marks=pytest.mark.skipif(find_spec("numba") is None, reason="the extra is not installed")),
+]
+
 fleets = st.lists(st.tuples(stocks, uses), min_size=1, max_size=4)
 
 
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
 @settings(max_examples=250, deadline=None)
 @given(fleet=fleets)
-def test_many_series_at_once_are_each_what_they_are_alone(kind, fleet):
+def test_many_series_at_once_are_each_what_they_are_alone(kind, fleet, by):
     fewest = min(len(use) for _, use in fleet)
     use = np.array([use[:fewest] for _, use in fleet], dtype=kind)
     series = [row for row, (lots, _) in enumerate(fleet) for _ in lots]
     units, ends = apart([lot for lots, _ in fleet for lot in lots])
-    stock = paths.stocks(np.array(series, dtype=np.int64), units, ends, count=len(fleet), horizon=9)
-    found = deplete_many(stock, np.moveaxis(use, 2, 0))
+    stock = many.stocks(np.array(series, dtype=np.int64), units, ends, count=len(fleet), horizon=9)
+    found = deplete_many(stock, np.moveaxis(use, 2, 0), by=by)
     for row, (lots, _) in enumerate(fleet):
         alone = deplete(*apart(lots), use[row])
         assert found.whole_days[row].tolist() == alone.whole_days.tolist()
         assert found.waste[row].tolist() == alone.waste[:, -1].tolist()
 
 
-def many(size, horizon=90, series=5, count=40, kind=np.float64):
+def drawn_many(size, horizon=90, series=5, count=40, kind=np.float64):
     rng = np.random.default_rng(1)
     rows = np.repeat(np.arange(series), 50)
     quantity = rng.integers(0, 2000, len(rows)) * size
@@ -278,12 +286,13 @@ def many(size, horizon=90, series=5, count=40, kind=np.float64):
     return rows, quantity, life, use
 
 
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("size", [1, 10**6, 10**12])
 @pytest.mark.parametrize("horizon", [1, 90, 255, 256, 400])
-def test_many_series_agree_with_each_alone_at_any_size_and_horizon(size, horizon):
-    rows, quantity, life, use = many(size, horizon)
-    stock = paths.stocks(rows, quantity, life, count=5, horizon=horizon)
-    found = deplete_many(stock, use)
+def test_many_series_agree_with_each_alone_at_any_size_and_horizon(size, horizon, by):
+    rows, quantity, life, use = drawn_many(size, horizon)
+    stock = many.stocks(rows, quantity, life, count=5, horizon=horizon)
+    found = deplete_many(stock, use, by=by)
     for row in range(5):
         alone = deplete(quantity[rows == row], life[rows == row], use[:, row].T)
         assert found.whole_days[row].tolist() == alone.whole_days.tolist()
@@ -291,8 +300,8 @@ def test_many_series_agree_with_each_alone_at_any_size_and_horizon(size, horizon
 
 
 def test_days_of_many_series_may_be_drawn_as_they_are_asked_for_and_arrays_used_again():
-    rows, quantity, life, use = many(1, kind=np.float32)
-    stock = paths.stocks(rows, quantity, life, count=5, horizon=90)
+    rows, quantity, life, use = drawn_many(1, kind=np.float32)
+    stock = many.stocks(rows, quantity, life, count=5, horizon=90)
     whole = deplete_many(stock, use)
     again = deplete_many(stock, use[::-1])
     found = deplete_many(stock, (use[day] for day in range(90)), out=again)
@@ -336,7 +345,7 @@ def test_the_look_ahead_and_the_shares_are_counted_over_all_paths():
 # -- what cannot be, and what is merely large -------------------------------------------------------------------------
 
 NAN, INF, HUGE = math.nan, math.inf, 10**15
-TWO = paths.stocks([0, 1], [5, 6], [3, 4], count=2, horizon=1)
+TWO = many.stocks([0, 1], [5, 6], [3, 4], count=2, horizon=1)
 
 REFUSED = [
     ("quantity", lambda: deplete([NAN], [1], [1])),
@@ -385,12 +394,12 @@ REFUSED = [
     ("quantiles", lambda: first_below([[1]], 1, [1.5])),
     ("look_ahead_days", lambda: first_below([[1, 1]], 1, look_ahead_days=2)),
     ("look_ahead_days", lambda: first_below([[1, 1]], 1, look_ahead_days=-1)),
-    ("series", lambda: paths.stocks([2], [1], [1], count=2, horizon=1)),
-    ("series", lambda: paths.stocks([-1], [1], [1], count=2, horizon=1)),
-    ("series", lambda: paths.stocks([0.5], [1], [1], count=2, horizon=1)),
-    ("series", lambda: paths.stocks([0, 1], [1], [1], count=2, horizon=1)),
-    ("horizon", lambda: paths.stocks([0], [1], [1], count=1, horizon=-1)),
-    ("quantity", lambda: paths.stocks([0], [NAN], [1], count=1, horizon=1)),
+    ("series", lambda: many.stocks([2], [1], [1], count=2, horizon=1)),
+    ("series", lambda: many.stocks([-1], [1], [1], count=2, horizon=1)),
+    ("series", lambda: many.stocks([0.5], [1], [1], count=2, horizon=1)),
+    ("series", lambda: many.stocks([0, 1], [1], [1], count=2, horizon=1)),
+    ("horizon", lambda: many.stocks([0], [1], [1], count=1, horizon=-1)),
+    ("quantity", lambda: many.stocks([0], [NAN], [1], count=1, horizon=1)),
     ("demand", lambda: deplete_many(TWO, [])),
     ("demand", lambda: deplete_many(TWO, np.ones((1, 3, 1)))),
     ("demand", lambda: deplete_many(TWO, np.ones((2, 2, 1)))),
@@ -398,8 +407,9 @@ REFUSED = [
     ("demand", lambda: deplete_many(TWO, np.full((1, 2, 1), -1.0))),
     ("demand", lambda: deplete_many(TWO, np.full((1, 2, 1), INF))),
     ("demand", lambda: deplete_many(TWO, [np.ones((2, 1))] * 2)),
-    ("demand", lambda: deplete_many(paths.stocks([0], [1], [1], count=1, horizon=2), [np.ones((1, 1))])),
+    ("demand", lambda: deplete_many(many.stocks([0], [1], [1], count=1, horizon=2), [np.ones((1, 1))])),
     ("demand and stock", lambda: deplete_many(TWO, np.full((1, 2, 1), 2**24, np.float32))),
+    ("by", lambda: deplete_many(TWO, np.ones((1, 2, 1)), by="hand")),
     ("out", lambda: deplete_many(TWO, np.ones((1, 2, 2)), out=deplete_many(TWO, np.ones((1, 2, 1))))),
 ]
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from api import cli, worker
 from api.settings import Settings, SettingsError, explained, read_settings
 from api.worker import assess_due, seal_waiting
-from reserve import catalogue, consumption, database, journal, ledger, lots, seals, verify
+from reserve import catalogue, database, journal, ledger, lots, reporting, seals, verify
 from reserve.digests import Kind, as_text, digest
 from reserve.errors import Invalid
 from reserve.ledger import AdjustmentLine, IssueLine, ReceiptLine
@@ -54,7 +54,7 @@ def fill(session: Session) -> None:
     extra = ledger.adjust(session, entry(), location=W1, lines=[AdjustmentLine("VENT", "V1", 9, "found")])
     ledger.reverse(session, entry(), movement_id=extra.movements[0].id, reason="typing error")
     seals.seal(session, NOW, key=KEY)
-    consumption.report(session, entry(), [consumption.Report(W1, "N95", TODAY - timedelta(days=1), 7)])
+    reporting.report(session, entry(), [reporting.Report(W1, "N95", TODAY - timedelta(days=1), 7)])
     journal.write(session, actor="Li Wei", now=NOW, verb="policy.made", subject="P-1", after={"days": 30})
     seals.seal(session, LATER, key=KEY)
     ledger.receive(session, entry(), location=W1, lines=[ReceiptLine("A3", EXPIRES, item="N95", quantity=5)])
@@ -779,11 +779,11 @@ def test_a_long_queue_is_sealed_over_several_beats_and_is_no_finding_meanwhile(
     served = Served(city)
     for n in range(seals.ROWS_A_SEAL // 1000 + 1):
         days = [
-            consumption.Report("371402-H1", f"{item}", TODAY - timedelta(days=d), 1)
+            reporting.Report("371402-H1", f"{item}", TODAY - timedelta(days=d), 1)
             for item in ("N95", "VENT")
             for d in range(n * 600, n * 600 + 600)
         ]
-        database.transact(city, lambda session, days=days: consumption.report(session, entry(), days))
+        database.transact(city, lambda session, days=days: reporting.report(session, entry(), days))
     served.clock.pass_by(hours=1)
     for left in (1600, 0):
         assess_due(served.desk)

@@ -29,6 +29,7 @@ from reserve.model.kinds import (
     Purpose,
     RequisitionState,
     Role,
+    ScopePeak,
     TransferState,
     one_of,
     table,

@@ -1,0 +1,502 @@
+"""What a row says of days to come: forecast use, the chance of falling below, promises, policies in parts."""
+
+import json
+from datetime import timedelta
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+import pytest
+from conftest import NOW, TODAY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from situations import HOSPITALS, SCOPE, lying, rule, situation, situations, used
+
+from forecasting import demand, paths
+from reserve import assessment, coverage, evidence, figures, outlook, projection
+from reserve.changes import ChangeRow
+from reserve.commitments import Promise
+from reserve.consumption import Excluded
+from reserve.model import CommitmentKind, PolicyKind, ScopePeak
+from reserve.supply import Coming
+
+WEEK = [50, 50, 50, 50, 50, 20, 10]
+RULE = rule(required_days=30)
+
+
+def noisy(mean, days=365, seed=1, places=1):
+    rng = np.random.default_rng(seed)
+    return used(rng.poisson(mean, (places, days)).tolist(), places=HOSPITALS[:places])
+
+
+def contract(units, lead, *, kind=CommitmentKind.CONTRACT, number="CM-1", seen=None, **more):
+    terms = {
+        "valid_from": TODAY - timedelta(days=30),
+        "valid_until": TODAY + timedelta(days=300),
+        "seen_on": TODAY - timedelta(days=30),
+        "called": 0,
+        "called_since_seen": 0,
+        "busy_until": None,
+        "reference": None,
+    }
+    return Promise(number, kind, 1, 1, "振华防护", units, lead, seen=seen, **{**terms, **more})
+
+
+def order(units, day, *, kind="planned", number="PR-1", expires=None, commitment=None, per_day=None):
+    expires_on = None if expires is None else TODAY + timedelta(days=expires - 1)
+    expected_on = None if day is None else TODAY + timedelta(days=day)
+    return Coming(number, kind, 2, units, expected_on, per_day, expires_on, commitment, "振华防护")
+
+
+def row_of(case):
+    return assessment.assess(case).row
+
+
+# -- the forecast -----------------------------------------------------------------------------------------------------
+
+
+def test_the_chance_is_that_of_the_paths_and_gives_the_level():
+    rows = [row_of(situation([lying(units)], noisy(100), [RULE])) for units in (7500, 6400, 6300, 4000)]
+    chances = [row["probability_below_required"] for row in rows]
+    assert chances == sorted(chances)
+    for row in rows:
+        expected = "yellow" if row["probability_below_required"] >= 0.5 else None
+        expected = expected or ("blue" if row["probability_below_required"] >= 0.1 else "normal")
+        assert row["level"] == (expected if row["days_of_coverage"] >= 30 else row["level"])
+    assert chances[0] == 0
+    assert chances[-1] == 1
+
+
+def test_a_policy_names_its_own_thresholds_and_how_far_it_looks():
+    case = situation([lying(6360)], noisy(100), [RULE])
+    usual = row_of(case)["probability_below_required"]
+    assert 0.1 <= usual < 0.9, "a case between the thresholds"
+    strict = rule(required_days=30, yellow_percent=round(usual * 100), blue_percent=1)
+    deaf = rule(required_days=30, yellow_percent=100, blue_percent=100)
+    assert row_of(case._replace(policies=[strict]))["level"] == "yellow"
+    assert row_of(case._replace(policies=[deaf]))["level"] == "normal"
+    far = row_of(case._replace(policies=[rule(required_days=30, look_ahead_days=60)]))
+    assert far["expected"]["look_ahead_days"] == 60
+    assert far["probability_below_required"] > usual
+    near = row_of(case._replace(policies=[rule(required_days=30, look_ahead_days=1)]))
+    assert near["expected"]["look_ahead_days"] == 21, "never less than an order takes"
+
+
+def test_the_same_question_gets_the_same_answer_and_another_day_another():
+    case = situation([lying(6360)], noisy(100), [RULE])
+    first, again = assessment.assess(case), assessment.assess(case)
+    assert (first.row, first.explanation) == (again.row, again.explanation)
+    seed = first.explanation["forecast"]["seed"]
+    assert assessment.assess(case._replace(as_of=TODAY + timedelta(days=1))).explanation["forecast"]["seed"] != seed
+
+
+def test_the_projection_says_of_stock_alone_what_the_row_says_however_far_it_looks():
+    case = situation([lying(6200, 50), lying(900, number="B")], noisy(100), [RULE], coming=[order(4000, 3)])
+    row = row_of(case)
+    for days in (1, 30, 45, 90, 200):
+        for receipts in (True, False):
+            path = projection.project(case, days, receipts=receipts)
+            assert path["stock_alone"]["probability_below_required"] == row["probability_below_required"]
+            chance = path["probability_below_required"]
+            assert chance <= row["probability_below_required"]
+            assert receipts or chance == row["probability_below_required"]
+
+
+def test_few_reports_or_many_gaps_give_no_forecast_and_say_why():
+    def reason(history):
+        found = assessment.assess(situation([lying(9000)], history, [RULE]))
+        assert found.row["probability_below_required"] is None
+        assert found.explanation["lines"]["en"][-1].startswith("No forecast: ")
+        return found.row["expected"]["reason"]
+
+    assert reason(used([[5]], [[False]])) == "no_reports"
+    assert reason(used([[5]], [[False] * 340 + [True] * 25])) == "few_days"
+    assert reason(used([[5]], [[True] * 300 + [True, False, False] * 21 + [True, False]])) == "many_gaps"
+    assert reason(used([[10**15], [10**15]], places=HOSPITALS)) == "too_large"
+
+
+def test_a_silent_clinic_leaves_the_day_usable_and_is_filled_by_its_own_weekdays():
+    history = used([[900] * 7, WEEK], [[True], [True] * 357 + [False] * 8], HOSPITALS)
+    use = outlook.use_of(history, TODAY)
+    assert use.usable_days == 365
+    assert 0 < use.share_filled < 0.01
+    assert use.values[-7:].tolist() == [900 + units for units in np.resize(WEEK, 365)[-7:]]
+
+
+def test_a_declared_norm_stands_in_for_a_place_that_hardly_reported():
+    hardly = [False] * 360 + [True] * 5
+    history = used([[100], [2]], [[True], hardly], HOSPITALS)
+    declared = history._replace(declared=(None, Fraction(40)))
+    assert outlook.use_of(history, TODAY).values[0] == 102
+    assert outlook.use_of(declared, TODAY).values[0] == 140
+
+
+def test_zeros_are_known_and_are_forecast_as_none():
+    found = assessment.assess(situation([lying(100)], used([[0]]), [rule(required_days=30)]))
+    assert (found.row["level"], found.row["reason_code"]) == ("unknown", "no_consumption")
+    assert found.row["expected"]["use_30_days"] == {"mean": 0, "p50": 0, "p90": 0, "p95": 0}
+
+
+def known(factor, first, last):
+    changed = ChangeRow(
+        1, 1, "371400", 1, "N95", None, TODAY + timedelta(days=first), TODAY + timedelta(days=last),
+        int(factor * 1000), "接种活动", NOW, "Li", None, None, None,
+    )  # fmt: skip
+    days = np.ones(90)
+    days[first : last + 1] = factor
+    return {"changes": [changed], "factor": days}
+
+
+def test_e3_a_known_change_moves_the_forecast_from_its_day_and_is_named_with_its_author():
+    case = situation([lying(6360)], noisy(100), [RULE])
+    more = assessment.assess(case._replace(**known(2.0, 5, 25)))
+    assert more.row["probability_below_required"] > row_of(case)["probability_below_required"]
+    assert more.explanation["forecast"]["changes"] == [
+        {
+            "from": (TODAY + timedelta(days=5)).isoformat(),
+            "to": (TODAY + timedelta(days=25)).isoformat(),
+            "factor": 2.0,
+            "reason": "接种活动",
+            "actor": "Li",
+        }
+    ]
+    plain, moved = (projection.project(c, 30, receipts=False) for c in (case, case._replace(**known(0.0, 5, 9))))
+    assert plain["use"]["p50"][:5] == pytest.approx(moved["use"]["p50"][:5], rel=0.03, abs=3)
+    assert moved["use"]["p50"][5] == moved["use"]["p50"][10], "nothing is used on days of which that is known"
+
+
+def test_weekdays_that_are_closed_stay_closed():
+    use = used([[70, 70, 70, 70, 70, 0, 0]])
+    path = projection.project(situation([lying(9000)], use, [RULE]), 28, receipts=False)
+    daily = np.diff(path["use"]["p50"])
+    closed = [day for day in range(28) if (TODAY + timedelta(days=day - 364)).toordinal() and daily[day] == 0]
+    assert len(closed) == 8
+
+
+# -- redone from the explanation --------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(situations())
+def test_the_forecast_is_redone_from_what_is_told(case):
+    found = assessment.assess(case)
+    told = json.loads(coverage.compact(found.explanation))["forecast"]
+    path = json.loads(coverage.compact(projection.project(case, 40, receipts=False)))
+    history = path["forecast"]["history"]
+    if told["reason"] is not None:
+        assert (history, found.row["probability_below_required"]) == (None, None)
+        return
+    units = np.array(history["units"], dtype=float)
+    window, h = min(told["window_days"], len(units)), told["horizon_days"]
+    again = demand.moments(units, h, told["window_days"])
+    assert told["mean"] == pytest.approx(float(again.mean[0]))
+    assert told["mean"] == pytest.approx(h * (told["level"] + told["window_mean"]) / 2)
+    assert told["window_mean"] == pytest.approx(units[-window:].mean())
+    spread = told["variance"] - told["mean"]
+    if told["mean"] and told["variance"] <= 1e4:
+        size = told["mean"] ** 2 / spread
+        for name, quantile in told["use"].items():
+            p = int(name[1:]) / 100
+            assert quantile == stats.nbinom.ppf(p, size, told["mean"] / told["variance"])
+    if found.row["probability_below_required"] is None:
+        return
+    shape = demand.Pattern(np.array(told["weekdays"]), told["concentration"])
+    assert shape.factors.mean() == pytest.approx(1 if told["mean"] else shape.factors.mean(), abs=1e-3)
+
+
+def test_the_chance_is_redone_from_the_told_seed_and_lots():
+    case = situation([lying(4200, 40), lying(2100, number="B")], noisy(100), [RULE])
+    found = assessment.assess(case)
+    told = json.loads(coverage.compact(found.explanation))
+    units = projection.project(case, 30, receipts=False)["forecast"]["history"]["units"]
+    moments = demand.moments(units, 30, told["forecast"]["window_days"])
+    first = TODAY - timedelta(days=len(units))
+    mean, variance = float(moments.mean[0]), float(moments.variance[0])
+    shape = demand.pattern(units, mean, variance, window=365, first_weekday=first.weekday())
+    rng = np.random.default_rng(int(told["forecast"]["seed"]))
+    use = demand.paths(mean, variance, shape, 30, rng, first_weekday=TODAY.weekday())
+    lots = [(lot["on_hand"], lot["life"]) for lot in told["lots"] if lot["counted"]]
+    peak = Fraction(told["peak"]["fraction"])
+    along = paths.project(*zip(*lots, strict=True), use, peak=peak)
+    below = paths.first_below(along.coverage, 30)
+    assert found.row["probability_below_required"] == ceil(100 * Fraction(round(below.probability * 1000), 1000)) / 100
+
+
+# -- promises ---------------------------------------------------------------------------------------------------------
+
+K1 = used([[1000]])
+
+
+@pytest.mark.parametrize(
+    ("promises", "with_contract", "with_capacity", "gaps"),
+    [
+        ([contract(20_000, 10)], 32.0, 32.0, []),
+        ([contract(20_000, 15)], 12.0, 12.0, [(12, 14, 3000)]),
+        ([contract(20_000, 10), contract(400, 20, kind=CommitmentKind.CAPACITY, number="CM-2")], 32.0, 40.4, []),
+        ([], 12.0, 12.0, []),
+    ],
+)
+def test_k1_c4_promises_are_counted_apart_and_without_a_gap(promises, with_contract, with_capacity, gaps):
+    found = assessment.assess(situation([lying(12_000)], K1, [RULE], promises=promises))
+    row = found.row
+    assert (row["days_of_coverage"], row["days_with_contract"], row["days_with_capacity"]) == (
+        12.0,
+        with_contract,
+        with_capacity,
+    )
+    assert row["gaps"] == [
+        {
+            "from": (TODAY + timedelta(days=first)).isoformat(),
+            "to": (TODAY + timedelta(days=last)).isoformat(),
+            "units": units,
+        }
+        for first, last, units in gaps
+    ]
+    assert row["shortfall"] == 18_000, "a promise is not stock"
+
+
+def test_a_reserve_that_lasts_for_years_is_not_said_to_last_less_with_a_contract():
+    row = row_of(situation([lying(900_000)], K1, [RULE], promises=[contract(1000, 10)]))
+    assert (row["days_of_coverage"], row["days_with_contract"]) == (900.0, 901.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"valid_until": TODAY - timedelta(days=1)}, "ended"),
+        ({"valid_from": TODAY + timedelta(days=1)}, "not_yet_valid"),
+        ({"seen_on": TODAY - timedelta(days=181)}, "not_verified"),
+        ({"seen": 0}, "nothing_seen"),
+        ({"called": 20_000}, "all_called"),
+    ],
+)
+def test_c2_c3_a_promise_that_does_not_count_says_why_in_the_row_and_in_words(changed, why):
+    found = assessment.assess(situation([lying(12_000)], K1, [RULE], promises=[contract(20_000, 10, **changed)]))
+    (told,) = found.row["commitments"]
+    assert (told["units"], told["why"], found.row["days_with_contract"]) == (0, why, 12.0)
+    (line,) = [line for line in found.explanation["lines"]["en"] if "CM-1" in line]
+    assert "counts 0" in line
+    assert ("since" in line) == (why == "not_verified")
+
+
+def test_c5_what_was_called_is_under_way_and_counted_once():
+    called = [contract(20_000, 10, called=8000)]
+    under_way = [order(8000, 4, kind="call_up", commitment="CM-1")]
+    row = row_of(situation([lying(12_000)], K1, [RULE], promises=called, coming=under_way))
+    assert row["days_with_contract"] == 32.0
+    late = [order(8000, -8, kind="call_up", commitment="CM-1")]
+    row = row_of(situation([lying(12_000)], K1, [RULE], promises=called, coming=late))
+    assert row["days_with_contract"] == 24.0, "a week too late is not counted on"
+
+
+def test_the_days_with_promises_are_redone_from_the_explanation_alone():
+    case = situation(
+        [lying(9000, 6), lying(4000, number="B")],
+        K1,
+        [RULE],
+        promises=[contract(20_000, 11), contract(400, 20, kind=CommitmentKind.CAPACITY, number="CM-2", called=900)],
+        coming=[order(900, 14, kind="call_up", commitment="CM-2", per_day=300)],
+    )
+    found = assessment.assess(case)
+    told = json.loads(coverage.compact(found.explanation))
+    peak, promised = Fraction(told["peak"]["fraction"]), told["promises"]
+    lots = [[lot["life"], Fraction(lot["on_hand"])] for lot in told["lots"]]
+
+    def unbroken(arrivals, capacity):
+        stock, pool = [list(lot) for lot in lots], Fraction(0)
+        for day in range(10**4):
+            stock = [lot for lot in stock if lot[0] is None or lot[0] > day]
+            pool += sum(a["units"] for a in arrivals if a["day"] == day)
+            pool += sum(c["units_per_day"] for c in capacity if c["first_day"] <= day <= c["last_day"])
+            asked = peak
+            for lot in sorted(stock, key=lambda lot: (lot[0] is None, lot[0])):
+                given_ = min(lot[1], asked)
+                lot[1], asked = lot[1] - given_, asked - given_
+            given_ = min(pool, asked)
+            pool, asked = pool - given_, asked - given_
+            if asked:
+                return day + 1 - asked / peak
+        raise AssertionError
+
+    assert Fraction(promised["days_with_contract"]) == unbroken(promised["contracts"], [])
+    everything = [*promised["contracts"], *promised["capacity_called"]]
+    assert Fraction(promised["days_with_capacity"]) == unbroken(everything, promised["capacity"])
+
+
+# -- policies in parts ------------------------------------------------------------------------------------------------
+
+TEN_AND_TWENTY = rule("PARTS", required_days=30, physical_days=10, contracted_days=20)
+
+
+@pytest.mark.parametrize(
+    ("units", "promises", "level", "part", "words"),
+    [
+        (60_000, [contract(25_000, 5)], "normal", None, "60.0"),
+        (9_000, [contract(25_000, 5)], "red", "physical", "stock alone, 9.0 days usable, 10 required"),
+        (40_000, [contract(19_000, 5)], "orange", "contracted", "contracts alone, 19.0 days usable, 20 required"),
+        (40_000, [], "red", "contracted", "contracts alone"),
+        (20_000, [contract(25_000, 21)], "orange", "whole", "stock and contracts, 20.0 days usable, 30 required"),
+    ],
+)
+def test_c6_each_part_is_judged_alone_and_the_reason_names_the_worst(units, promises, level, part, words):
+    found = assessment.assess(situation([lying(units)], K1, [TEN_AND_TWENTY], promises=promises))
+    assert found.row["level"] == level
+    (policy,) = found.explanation["policies"]
+    assert [p["part"] for p in policy["parts"]] == ["physical", "contracted", "whole"]
+    assert max(p["shortfall"] for p in policy["parts"]) == policy["shortfall"] == found.row["shortfall"]
+    if part is not None:
+        assert words in found.reason.en
+
+
+def test_c6_seventy_per_cent_must_lie_there():
+    plan = rule("KIND", PolicyKind.QUANTITY, quantity=10_000, physical_percent=70)
+    days = rule("DAYS", required_days=30, physical_percent=70)
+
+    def judged(units, contracted, policy):
+        promises = [contract(contracted, 5)] if contracted else []
+        return assessment.assess(situation([lying(units)], K1, [policy], promises=promises))
+
+    assert judged(7000, 3000, plan).level == "normal"
+    assert judged(6999, 9000, plan).level == "orange"
+    assert "stock alone, 6,999 usable, 7,000 required; 1 are missing" in judged(6999, 9000, plan).reason.en.replace(
+        "只 ", ""
+    )
+    assert judged(7000, 2999, plan).level == "orange"
+    assert judged(60_000, 9000, days).level == "normal"
+    assert judged(20_999, 90_000, days).level == "orange"
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.integers(1, 60_000),
+    st.lists(st.tuples(st.integers(1, 40_000), st.integers(0, 40)), max_size=3),
+    st.integers(1, 30_000),
+)
+def test_more_stock_or_another_promise_never_makes_a_part_worse(units, promised, more):
+    promises = [contract(n, lead, number=f"CM-{i}") for i, (n, lead) in enumerate(promised)]
+    case = situation([lying(units)], K1, [TEN_AND_TWENTY], promises=promises)
+    before = row_of(case)
+    stocked = row_of(case._replace(lots=[lying(units + more)]))
+    promised_more = row_of(case._replace(promises=[*promises, contract(more, 3, number="CM-9")]))
+    for after in (stocked, promised_more):
+        assert after["shortfall"] <= before["shortfall"]
+        assert after["days_with_contract"] >= before["days_with_contract"]
+    assert promised_more["days_of_coverage"] == before["days_of_coverage"]
+
+
+# -- what is under way ------------------------------------------------------------------------------------------------
+
+
+def test_planned_receipts_are_in_the_projection_switched_and_shown_and_never_in_the_row():
+    orders = [
+        order(3000, 5),
+        order(500, -3, number="PR-2"),
+        order(700, -9, number="PR-3"),
+        order(9, None, number="T-4"),
+    ]
+    case = situation([lying(4200)], noisy(100), [RULE])
+    ordered = case._replace(coming=orders)
+    assert {**row_of(case)} == {**row_of(ordered)}
+    without, told = (projection.project(ordered, 40, receipts=switch) for switch in (False, True))
+    assert [r["number"] for r in told["receipts"]] == ["PR-1", "PR-2"]
+    assert [r["number"] for r in told["late"]] == ["PR-3", "T-4"]
+    assert (without["receipts_counted"], told["receipts_counted"]) == (False, True)
+    assert told["usable"]["p50"][0] - without["usable"]["p50"][0] == 500
+    assert told["usable"]["p50"][5] - without["usable"]["p50"][5] == 3500
+    assert told["at_peak"] == without["at_peak"], "the rule's own view knows stock only"
+    assert told["probability_below_required"] < without["probability_below_required"]
+
+
+def test_what_comes_and_expires_soon_is_used_first_or_lost():
+    case = situation([lying(20_000)], noisy(100), [RULE], coming=[order(5000, 2, expires=12)])
+    usable = projection.project(case, 30, receipts=True)["usable"]["p50"]
+    assert usable[2] > usable[1] + 4000
+    assert usable[11] - usable[12] > 3000, "what nobody used in ten days has expired"
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(situations(), st.integers(1, 90), st.booleans())
+def test_a_projection_is_ordered_and_never_negative(case, days, receipts):
+    case = case._replace(coming=[order(1234, 3), order(99, 1, number="PR-2", expires=9)])
+    path = json.loads(coverage.compact(projection.project(case, days, receipts=receipts)))
+    assert len(path["dates"]) == days + 1
+    if path["usable"] is None:
+        assert path["forecast"]["reason"] is not None or not path["at_peak"] or not any(p.rate for p in case.policies)
+        return
+    bands = np.array([path["usable"][name] for name in ("p05", "p25", "p50", "p75", "p95")], dtype=float)
+    assert bands.shape == (5, days + 1)
+    assert (bands >= 0).all()
+    assert (np.diff(bands, axis=0) >= 0).all()
+    use = np.array([path["use"][name] for name in ("p05", "p25", "p50", "p75", "p95")], dtype=float)
+    assert (np.diff(use, axis=1) >= 0).all()
+    when = [path["falls_below_on"][name] for name in ("p05", "p50", "p95")]
+    known_dates = [day for day in when if day is not None]
+    assert known_dates == sorted(known_dates)
+    assert when[: len(known_dates)] == known_dates
+
+
+def test_figures_are_found_without_touching_the_case():
+    case = situation([lying(4200, 40)], noisy(100), [RULE], promises=[contract(5, 5)])
+    found = figures.find(case)
+    assert found.case is case
+    assert found.case.scope is SCOPE
+
+
+# -- what the peak rests on, in words ---------------------------------------------------------------------------------
+
+
+def lines_of(case):
+    return " | ".join(assessment.assess(case).explanation["lines"]["en"])
+
+
+def test_d2_who_is_silent_what_stands_out_and_what_was_left_out_is_always_said():
+    calm = used([[10] * 300 + [700] + [10] * 64], [[True] * 355 + [False] * 10])
+    case = situation([lying(9000)], calm, [RULE])
+    assert "Silent lately, or hardly reporting: Hospital 2" in lines_of(case)
+    assert "Days that stand far out, counted all the same: Hospital 2 2026-01-26 700" in lines_of(case)
+    row = row_of(case)["peak_basis"]
+    assert (row["silent_locations"], row["flagged"], row["excluded"]) == (["H2"], 1, 0)
+    reported = calm.reported.copy()
+    reported[0, 300] = False
+    left_out = calm._replace(
+        reported=reported, values=calm.values * reported, excluded=(Excluded(0, 300, 700, "一次性调拨", "Wang"),)
+    )
+    case = situation([lying(9000)], left_out, [RULE])
+    assert "Left out by a manager: Hospital 2 2026-01-26 700 (一次性调拨); with them the peak would be 108.5714" in (
+        lines_of(case)
+    )
+    found = assessment.assess(case)
+    assert found.row["peak_daily"] == 10
+    assert found.explanation["peak"]["peak_with_excluded"] == pytest.approx(760 / 7)
+    assert found.explanation["peak"]["excluded"][0]["actor"] == "Wang"
+
+
+def test_a_norm_speaks_for_a_place_that_hardly_reported_and_is_named():
+    hardly = used([[100], [2]], [[True], [False] * 360 + [True] * 5], HOSPITALS)
+    case = situation([lying(9000)], hardly._replace(declared=(None, Fraction(40))), [RULE])
+    assert row_of(case._replace(history=hardly))["level"] == "unknown"
+    assert "By a declared norm where little is reported: Hospital 3 40 a day" in lines_of(case)
+    row = row_of(case)
+    assert (row["peak_daily"], row["peak_basis"]["known"]) == (140.0, True)
+
+
+def test_a_policy_may_add_the_peaks_of_its_places_instead():
+    first, second = [[10] * 7 + [40] * 7 + [10] * 28, [20] * 14 + [60] * 7 + [20] * 21]
+    use = used([first, second], places=HOSPITALS)
+    together = row_of(situation([lying(9000)], use, [RULE]))
+    added = row_of(situation([lying(9000)], use, [rule(required_days=30, scope_peak=ScopePeak.SUM)]))
+    assert (together["peak_daily"], added["peak_daily"]) == (70.0, 100.0)
+
+
+def test_every_named_method_stands_beside_the_ruling_one():
+    found = figures.find(situation([lying(9000)], used([WEEK]), [RULE]))
+    rows = {row["method"]: row for row in evidence.peaks(found)}
+    assert list(rows) == list(evidence.METHODS)
+    assert [m for m, row in rows.items() if row["ruling"]] == ["rolling_mean_max"]
+    assert rows["day_max"]["peak_daily"] == 50
+    assert rows["mean"]["peak_daily"] == pytest.approx(40, abs=0.1)
+    assert [m for m, row in rows.items() if row["for_comparison_only"]] == ["mean_upper:0.95", "mean"]
+    for row in rows.values():
+        if row["peak_daily"] and row["method"] != "norm":
+            assert row["days_of_coverage"] == pytest.approx(9000 / row["peak_daily"], abs=0.01)
