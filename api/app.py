@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import (
     alerts,
+    backtests,
     catalogue,
     commitments,
     counts,
@@ -66,6 +67,7 @@ _ROOMS = (
     catalogue,
     commitments,
     coverage,
+    backtests,
     use,
     scenarios,
     alerts,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli_backtest import backtest
+from api.cli_forecast import forecast
 from api.cli_scenarios import scenario_app
 from api.settings import Settings, SettingsError, explained, read_settings
 
@@ -187,6 +188,9 @@ def alerts(scope: Scope = None, limit: Annotated[int, typer.Option(min=1, max=10
 
 
 app.command()(backtest)
+
+
+app.command()(forecast)
 
 
 @app.command()

@@ -1,21 +1,27 @@
 """`reserve backtest`: how well the forecasts of the own past held, through the route of HTTP."""
 
 import json
-from typing import Annotated, Any
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROMISED = 0.9
 
 HEAD = (
     "物资 item",
     "预测 n",
     "独立期 periods",
     "90%守住 held",
-    "区间 95%",
-    "95%守住 held",
+    "区间 interval",
+    "95%",
     "50%",
-    "损失比 loss/plain .90 .95",
-    "损失/用量 loss/use .90 .95",
+    "损失比 loss/plain",
+    "损失/用量 loss/use",
     "最大超出 worst miss",
     "结论 verdict",
     "预警 alerts",
@@ -41,8 +47,38 @@ def backtest(
         _print_answer(answered, None)
         return
     found = json.loads(answered.body)
-    together = {"item": f"全部 all {found['together']['items']}", **found["together"]}
-    tables.print_rows(HEAD, [_cells(row) for row in [*found["items"], together]])
+    together = {"item": "全部 all", **found["together"]}
+    rows = [*found["items"], together]
+    if sys.stdout.isatty():
+        print_table(rows)
+    else:
+        tables.print_rows(HEAD, [_cells(row) for row in rows])
+
+
+def print_table(rows: list[dict[str, Any]], console: "Console | None" = None) -> None:
+    """The numbers as a table, and below it what they come to, a Chinese and an English line an item."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console()
+    table = Table(header_style="bold", pad_edge=False)
+    for name in HEAD[:-2]:
+        first = name == HEAD[0]
+        table.add_column(name.replace(" ", "\n", 1), no_wrap=not first, justify="left" if first else "right")
+    for row in rows:
+        table.add_row(*_cells(row)[:-2])
+    console.print(table)
+    for row in rows:
+        style = "bold red" if _below(row) else ""
+        for language, stop in (("zh", "；"), ("en", "; ")):
+            said = row["words"][language] + stop + row["alerts"]["words"][language]
+            console.print(Text(f"{row['item'] if language == 'zh' else '':<12} {said}", style))
+
+
+def _below(row: dict[str, Any]) -> bool:
+    """Whether the whole interval lies below what was promised."""
+    return not row["too_short"] and row["interval"]["p90"][1] < PROMISED
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -54,9 +90,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
         str(row["n"]),
         f"{row['periods']:g}",
         *[_share(covered, "p90"), bounds, _share(covered, "p95"), _share(covered, "p50")],
-        _pair(losses),
-        _pair(of_use),
-        "-" if missed is None else f"{missed['from']} +{missed['units']:,}",
+        _pair(losses, 2),
+        _pair(of_use, 3),
+        "-" if missed is None else f"{missed.get('item', '')} {missed['from']} +{missed['units']:,}".strip(),
         f"{row['words']['zh']} / {row['words']['en']}",
         f"{row['alerts']['words']['zh']} / {row['alerts']['words']['en']}",
     ]
@@ -66,7 +102,7 @@ def _share(shares: dict[str, float] | None, name: str) -> str:
     return "-" if shares is None else f"{shares[name]:.3f}"
 
 
-def _pair(losses: dict[str, float | None] | None) -> str:
+def _pair(losses: dict[str, float | None] | None, digits: int) -> str:
     if losses is None:
         return "-"
-    return " ".join("-" if n is None else f"{n:.2f}" for n in (losses["p90"], losses["p95"]))
+    return " ".join("-" if n is None else f"{n:.{digits}f}" for n in (losses["p90"], losses["p95"]))

@@ -14,7 +14,7 @@ from api import exports
 from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
 from api.stock import CodeAsked, Limit, aware, past_day
 from forecasting.peak import parse_method
-from reserve import assessment, catalogue, coverage, evidence, figures, projection
+from reserve import assessment, backtests, catalogue, coverage, evidence, figures, projection
 from reserve.access import Actor
 from reserve.assessment import Assessment, Situation
 from reserve.catalogue import ItemRow, Place
@@ -134,7 +134,9 @@ def get_projection(
     with desk.asking(request) as (session, actor):
         place, article = _named(session, actor, scope, item)
         with _situation(session, desk, place, article, (as_of, None, method)) as case:
-            return answer(projection.project(case, days, receipts=receipts))
+            told = projection.project(case, days, receipts=receipts)
+            told["held"] = backtests.held(session, article, place, as_of=case.as_of, zone=desk.zone)
+            return answer(told)
 
 
 Asked = tuple[date | None, datetime | None, str | None]

@@ -15,14 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlmodel import Session
 
-from api import tables
+from api import console, tables
 from api.desk import Desk
 from api.settings import Settings
 from api.worker import assess_due, deliver_due
 from reserve import access, alerts, database
+from reserve.access import Operator
 from reserve.model import Role
 from seeds import load
 from seeds.places import CITY
+from seeds.scenarios import SCENARIOS
 
 DATABASE = Path("var/demo.db")
 KEY_NAME = "demo"
@@ -61,6 +63,7 @@ def run(settings: Settings, *, seed: int, port: int, serve: bool) -> None:
         _receiver(desk, desk_server.server_address[1])
         task = bar.add_task("评估 assessing", total=None)
         assess_due(desk, "demo", lambda done, of: bar.update(task, completed=done, total=of))
+        _scenarios(desk)
         bar.update(task, completed=1, total=1)
         task = bar.add_task("送达预警 delivering alerts", total=None)
         delivered, failed = deliver_due(desk)
@@ -113,6 +116,16 @@ def _load(desk: Desk, seed: int, bar: Progress) -> None:
         database.transact(
             desk.engine, lambda session: load.extend(session, seed=seed, last_day=last, now=now, zone=desk.zone)
         )
+
+
+def _scenarios(desk: Desk) -> None:
+    """State the two outbreaks as anybody would; their keys keep a second run from stating them again."""
+    for stated in SCENARIOS:
+        operator = Operator("demo", CITY)
+        body = json.dumps(stated, ensure_ascii=False).encode()
+        answered = console.call(desk, "POST", "scenarios", operator, body, f"demo-{stated['code']}")
+        if answered.refused:
+            raise SystemExit(answered.body.decode())
 
 
 def _require_port(port: int) -> None:

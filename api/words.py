@@ -100,6 +100,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "runs_out": ("用尽", "Out"),
     "falls_below_on": ("跌破日", "Falls below on"),
     "runs_out_on": ("用尽日", "Runs out on"),
+    "chance": ("{days} 天内跌破的可能", "Chance to fall below in {days} days"),
+    "with_promises": ("含协议 · 再含产能（天）", "Days with contracts · and capacity"),
     "already": ("已低于", "already"),
     "since": ("自 {when} 起", "since {when}"),
     "none": ("—", "—"),
@@ -392,6 +394,10 @@ def number(count: float | None) -> str:
 def days(amount: float) -> str:
     """Round days down to one decimal: 29.97 is 29.9, because shown numbers never look better than they are."""
     return f"{Decimal(str(amount)).quantize(Decimal('0.1'), ROUND_FLOOR):,}"
+
+
+def percent(share: float) -> str:
+    return f"{round(share * 100)}%"
 
 
 def rate(amount: float) -> str:

@@ -307,12 +307,94 @@ def corrected(history: ArrayLike, horizon: int, window: int | None, p: ArrayLike
     answer = quantiles(now.mean, now.variance, at)
     if len(past) < POOL or past.shape[1] <= horizon:
         return answer
-    shift = _pool_errors(past, horizon, window, at)
+    return raised(answer, now.mean, pool_shift(pool_errors(past, horizon, window, at), at), at)
+
+
+def pool_errors(history: ArrayLike, horizon: int, window: int | None, p: ArrayLike) -> Floats:
+    """How far the quantiles of H periods ago were exceeded by what came: the first of three steps of `corrected`.
+
+    Parameters
+    ----------
+    history, horizon, window, p
+        As in `corrected`; the history is longer than H.
+
+    Returns
+    -------
+    float64 of shape (N, P), roots of the mean + 1
+        NaN for a series without use, and for a probability that is not corrected.
+
+    Examples
+    --------
+    >>> pool_errors([[4] * 10 + [9] * 2], horizon=2, window=10, p=[0.5, 0.9])
+    array([[nan,  2.]])
+    """
+    past, horizon, at = _history("history", history), _whole("horizon", horizon), _probabilities(p)
+    if past.shape[1] <= horizon:
+        raise ValueError("history must be longer than the horizon")
+    came = past[:, -horizon:].sum(axis=1)
+    then = moments(np.ascontiguousarray(past[:, :-horizon]), horizon, window)
+    errors = np.full((len(past), len(at)), np.nan)
+    used, asked = np.flatnonzero(then.mean > 0), np.flatnonzero(np.isin(at, POOLED))
+    if len(used) and len(asked):
+        mean, variance = then.mean[used], then.variance[used]
+        found = (came[used, None] - quantiles(mean, variance, at[asked])) / np.sqrt(mean + 1)[:, None]
+        errors[np.ix_(used, asked)] = found
+    return errors
+
+
+def pool_shift(errors: ArrayLike, p: ArrayLike) -> Floats:
+    """How far each quantile is to be raised, from the errors of a pool of 100 series or more; 0 where it held.
+
+    Parameters
+    ----------
+    errors : array_like of shape (N, P), roots of the mean + 1
+        From `pool_errors`, in any order of the series.
+    p : array_like of shape (P,)
+
+    Returns
+    -------
+    float64 of shape (P,), roots of the mean + 1
+
+    Examples
+    --------
+    >>> pool_shift(np.linspace(-1, 1, 101)[:, None], [0.9]).round(2)
+    array([0.8])
+    """
+    at, scaled = _probabilities(p), _floats("errors", errors)
+    if scaled.shape[1:] != at.shape:
+        raise ValueError("errors must have the shape (series, probabilities)")
+    shift = np.zeros(len(at))
+    for i in np.flatnonzero(np.isin(at, POOLED)).tolist():
+        e = scaled[~np.isnan(scaled[:, i]), i]
+        if not len(e):
+            continue
+        by_chance = 1.96 * np.sqrt(at[i] * (1 - at[i]) / len(e))
+        if (e <= 0).mean() < at[i] - max(0.05, by_chance):
+            shift[i] = max(0.0, float(np.quantile(e, at[i])))
+    return shift
+
+
+def raised(quantiles: Floats, mean: Floats, shift: Floats, p: ArrayLike) -> Floats:
+    """Quantiles raised by a shift of the pool: whole, never falling in p.
+
+    Parameters
+    ----------
+    quantiles : float64 of shape (N, P), units
+    mean : float64 of shape (N,), units
+    shift : float64 of shape (P,), roots of the mean + 1
+        From `pool_shift`.
+    p : array_like of shape (P,)
+
+    Examples
+    --------
+    >>> raised(np.array([[3.0, 8.0]]), np.array([3.0]), np.array([0.0, 0.6]), [0.5, 0.9])
+    array([[3., 9.]])
+    """
     if not shift.any():
-        return answer
+        return quantiles
     # 1e-9: the very series that the shift was taken from must not fall short of its own sum by rounding.
-    answer = np.floor(answer + shift * np.sqrt(now.mean + 1)[:, None] + 1e-9)
-    order = np.argsort(at, kind="stable")
+    answer: Floats = np.floor(quantiles + shift * np.sqrt(mean + 1)[:, None] + 1e-9)
+    order = np.argsort(_probabilities(p), kind="stable")
     answer[:, order] = np.maximum.accumulate(answer[:, order], axis=1)
     return answer
 
@@ -623,24 +705,6 @@ def _gamma(mu: Floats, v: Floats, p: Floats) -> Floats:
     none = np.exp(mu * mu / (v - mu) * np.log(mu / v))
     whole: Floats = np.where(y < 1, np.where(none >= p, 0.0, 1.0), np.ceil(y))
     return whole
-
-
-def _pool_errors(past: Floats, horizon: int, window: int | None, p: Floats) -> Floats:
-    """How far the pool's quantiles of H periods ago were exceeded, in roots of the mean; 0 where they held."""
-    known, came = past[:, :-horizon], past[:, -horizon:].sum(axis=1)
-    then = moments(known, horizon, window)
-    used = then.mean > 0
-    shift = np.zeros(len(p))
-    asked = np.flatnonzero(np.isin(p, POOLED))
-    if not used.any() or not len(asked):
-        return shift
-    mean, variance = then.mean[used], then.variance[used]
-    errors = (came[used, None] - quantiles(mean, variance, p[asked])) / np.sqrt(mean + 1)[:, None]
-    for i, e in zip(asked.tolist(), errors.T, strict=True):
-        by_chance = 1.96 * np.sqrt(p[i] * (1 - p[i]) / len(e))
-        if (e <= 0).mean() < p[i] - max(0.05, by_chance):
-            shift[i] = max(0.0, float(np.quantile(e, p[i])))
-    return shift
 
 
 def _weekday_factors(days: Floats, weekday: NDArray[np.int64], season: int) -> Floats:

@@ -59,7 +59,7 @@ class Forecasts(NamedTuple):
         With a value that is no estimate.
     reason : str of shape (N,)
         Empty, or `no_reports`, `few_days`, `many_gaps`.
-    errors : float64 of shape (N, P), standard deviations
+    errors : float64 of shape (N, P), roots of the mean + 1
         By how much each quantile of H periods ago was exceeded; NaN where it was not asked for or says nothing.
     """
 
@@ -216,56 +216,29 @@ def pooled(found: Forecasts, p: ArrayLike) -> Forecasts:
     >>> bool(pooled(few, 0.9).quantiles == few.quantiles)  # one series is no pool
     True
     """
-    shift = pool_shift(found.reason, found.errors, p)
-    return found._replace(quantiles=widened(found.quantiles, found.variance, shift, p))
+    return raised(found, pool_shift(found.reason, found.errors, p), p)
 
 
 def pool_shift(reason: NDArray[np.str_], errors: Floats, p: ArrayLike) -> Floats:
-    """How many standard deviations each quantile of a pool is raised by; see `pooled`.
+    """The shift of a whole pool, in any order of its series; none where fewer than 100 have a forecast.
 
     Parameters
     ----------
     reason : str of shape (N,)
-    errors : float64 of shape (N, P), standard deviations
-        In any order of the series.
+    errors : float64 of shape (N, P), roots of the mean + 1
     p : array_like of shape (P,)
 
     Returns
     -------
-    float64 of shape (P,)
-
-    Raises
-    ------
-    ValueError
-        If `errors` has not one column for each probability.
+    float64 of shape (P,), roots of the mean + 1
     """
-    at = np.atleast_1d(np.asarray(p, dtype=np.float64))
-    if errors.shape != (len(reason), len(at)):
-        raise ValueError("errors must have the shape (series, probabilities)")
-    shift = np.zeros(len(at))
-    if np.count_nonzero(reason == "") < demand.POOL:
-        return shift
-    for i in np.flatnonzero(np.isin(at, demand.POOLED)).tolist():
-        e = errors[~np.isnan(errors[:, i]), i]
-        if len(e) and (e <= 0).mean() < at[i] - 0.05:
-            shift[i] = max(0.0, float(np.quantile(e, at[i])))
-    return shift
+    shift = demand.pool_shift(errors, p)
+    return shift if np.count_nonzero(reason == "") >= demand.POOL else np.zeros_like(shift)
 
 
-def widened(quantiles: Floats, variance: Floats, shift: Floats, p: ArrayLike) -> Floats:
-    """Quantiles raised by so many standard deviations, whole and never falling in p.
-
-    Examples
-    --------
-    >>> widened(np.array([[3.0, 8.0]]), np.array([4.0]), np.array([0.0, 0.2]), [0.5, 0.9])
-    array([[3., 9.]])
-    """
-    if not shift.any():
-        return quantiles
-    raised: Floats = np.ceil(quantiles + shift * np.sqrt(variance)[:, None])
-    order = np.argsort(np.atleast_1d(np.asarray(p, dtype=np.float64)), kind="stable")
-    raised[:, order] = np.maximum.accumulate(raised[:, order], axis=1)
-    return raised
+def raised(found: Forecasts, shift: Floats, p: ArrayLike) -> Forecasts:
+    """A part of a pool with its quantiles raised by the shift of the whole."""
+    return found._replace(quantiles=demand.raised(found.quantiles, found.mean, shift, p))
 
 
 class _Past(NamedTuple):
@@ -301,19 +274,7 @@ def _forecast(
     now = demand.moments(history, horizon, window)
     found.mean[rows], found.variance[rows], found.level[rows] = now.mean, now.variance, now.level
     if look_back and periods - horizon >= calendar.fewest:
-        found.errors[rows] = _errors(history, horizon, window, at)
-
-
-def _errors(history: Floats, horizon: int, window: int | None, at: Floats) -> Floats:
-    """By how much the quantiles of H periods ago were exceeded, in standard deviations."""
-    came = history[:, -horizon:].sum(axis=1)
-    then = demand.moments(np.ascontiguousarray(history[:, :-horizon]), horizon, window)
-    errors = np.full((len(history), len(at)), np.nan)
-    used = np.flatnonzero(then.mean > 0)
-    if len(used):
-        mean, variance = then.mean[used], then.variance[used]
-        errors[used] = (came[used, None] - demand.quantiles(mean, variance, at)) / np.sqrt(variance)[:, None]
-    return errors
+        found.errors[rows] = demand.pool_errors(history, horizon, window, at)
 
 
 def _histories(values: ArrayLike, reported: ArrayLike, censored: ArrayLike | None) -> tuple[Floats, Mask, Mask | None]:

@@ -31,11 +31,15 @@ _WHOLE = 1e-5
 
 
 class Place(NamedTuple):
-    """A place with its dated lots, its peak in units/day and the days it must cover."""
+    """A place with its dated lots, its peak in units/day and the days it must cover.
+
+    `fixed` names lots, by their place among them, that count for its days and do not move.
+    """
 
     lots: Sequence[Lot]
     peak: Fraction | int
     required_days: Fraction | int
+    fixed: frozenset[int] = frozenset()
 
 
 class Route(NamedTuple):
@@ -423,7 +427,9 @@ def _arcs(places: Mapping[str, Place], ways: Sequence[Route]) -> list[_Arc]:
         _Arc(way.giver, i, way.taker, units, life, there, Fraction(way.cost))
         for way in ways
         for i, (units, life) in enumerate(places[way.giver].lots)
-        if units and ((there := None if life is None else life - way.transit_days) is None or there > 0)
+        if units
+        and i not in places[way.giver].fixed
+        and ((there := None if life is None else life - way.transit_days) is None or there > 0)
     ]
 
 
@@ -454,7 +460,7 @@ def _checked(name: str, place: Place) -> Place:
     peak = _bounded(f"peak of {name}", exact.rate(f"peak of {name}", place.peak))
     required = exact.rate(f"required_days of {name}", place.required_days)
     _bounded(f"peak x required_days of {name}", peak * required)
-    return Place(lots, peak, required)
+    return Place(lots, peak, required, frozenset(place.fixed))
 
 
 def _bounded(name: str, number: Fraction) -> Fraction:

@@ -365,7 +365,7 @@ def _without_holes(use: Use, norms: Sequence[dict[int, float]]) -> tuple[Floats,
     A test holds it to `outlook.use_of`, which reads one history at a time.
     """
     moments, places, days = use.values.shape
-    seen = use.reported.any(axis=1)
+    seen = np.asarray(use.reported.any(axis=1))
     starts = np.where(seen.any(axis=1), seen.argmax(axis=1), days)
     live = use.active & (np.arange(days) >= starts[:, None, None])
     usable = use.reported & live
@@ -380,7 +380,8 @@ def _without_holes(use: Use, norms: Sequence[dict[int, float]]) -> tuple[Floats,
                 values[n, line, filled[n, line]] = rate
     open_days = live.sum(axis=2)
     typical = np.divide(values.sum(axis=2, where=live), open_days, out=np.zeros(open_days.shape), where=open_days > 0)
-    weights = np.where((typical > 0).max(axis=1, keepdims=True, initial=False), typical, 1.0)[:, None, :]
+    none_used = typical.max(axis=1, keepdims=True, initial=0.0) == 0
+    weights = np.where(none_used, 1.0, typical)[:, None, :]
     weighed, estimated = ((weights @ part.astype(np.float64))[:, 0] for part in (live, filled))
     shares = np.divide(estimated, weighed, out=np.ones(weighed.shape), where=weighed > 0)
     return values.sum(axis=1), shares, starts

@@ -40,7 +40,7 @@ def fleet(session: Session, scope: Place, item: str | None) -> Fleet:
     """Every scope at and below a place, and every item or one."""
     every = tuple(row.code for row in catalogue.items(session))
     if item is not None and item not in every:
-        raise UnknownItem(f"There is no item {item}.")
+        raise UnknownItem(f"There is no item {item}; see GET /v1/items.")
     scopes = [place.code for place in catalogue.places(session) if scope.holds(place) and _is_scope(place)]
     return Fleet(every if item is None else (item,), tuple(scopes))
 

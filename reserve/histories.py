@@ -11,11 +11,10 @@ import unicodedata
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ NAME_MAX = 200
 
 _PIECE = 1 << 20
 _SAMPLE = 8 << 20
+_CELLS = 50_000
 _LONG = {
     "series": ("series", "序列", "系列"),
     "date": ("date", "日期", "业务日期"),
@@ -45,6 +45,10 @@ _FORM = "The first row must name the columns series, date and quantity, or serie
 
 Record = tuple[int, Sequence[str]]
 """Row number, as a spreadsheet counts, and its cells."""
+
+
+_Read = Callable[[Iterable[Record]], int]
+"""Takes records in; returns the number of the last, 0 where there was none."""
 
 
 class Period(StrEnum):
@@ -127,20 +131,22 @@ def gather(
         old.unlink()
     faults, dealt = Faults(), _Dealt(folder)
     rows = iter(records)
-    number, header = next(rows, (1, []))
+    _, header = next(rows, (1, []))
     read = _reader(header, asked, dealt, faults)
-    for number, record in rows:
-        read(number, record)
-        if not number % 50_000:
-            progress(number)
-            if faults.full:
-                break
+    # Never a list of records: the collector of garbage would look through it again and again.
+    at_once = max(1, _CELLS // max(1, len(header)))
+    while (number := read(islice(rows, at_once))) and not faults.full:
+        dealt.flush_when_full()
+        progress(number)
     faults.refuse()
     if not dealt.names:
         raise SheetRefused([SheetFault(None, None, None, "no_rows", _NO_ROWS)])
     dealt.flush()
-    latest = dealt.latest + 1 if dealt.latest is not None else 0
-    as_of = min(latest, asked.period.number(asked.today)) if asked.as_of is None else asked.period.number(asked.as_of)
+    as_of = (
+        min(dealt.latest + 1, asked.period.number(asked.today))
+        if asked.as_of is None
+        else asked.period.number(asked.as_of)
+    )
     names = list(dealt.names)
     left_out = 0
     for block in range(-(-len(names) // BLOCK)):
@@ -236,26 +242,23 @@ class _Dealt:
 
     def __init__(self, folder: Path) -> None:
         self.names: dict[str, int] = {}
-        self.latest: int | None = None
-        self._folder, self._waiting, self._rows = folder, defaultdict[int, array[int]](lambda: array("q")), 0
+        self.latest = 0
+        self.waiting: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._folder = folder
 
     def series(self, name: str) -> int:
         return self.names.setdefault(name, len(self.names))
 
-    def add(self, series: int, period: int, units: int, number: int) -> None:
-        self._waiting[series // BLOCK].extend((series, period, units, number))
-        self._rows += 1
-        if self.latest is None or period > self.latest:
-            self.latest = period
-        if self._rows >= BUFFERED_ROWS:
+    def flush_when_full(self) -> None:
+        if sum(map(len, self.waiting.values())) >= 4 * BUFFERED_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        for block, rows in self._waiting.items():
+        for block, rows in self.waiting.items():
+            self.latest = max(self.latest, int(np.frombuffer(rows, dtype=np.int64)[1::4].max()))
             with _raw(self._folder, block).open("ab") as file:
                 rows.tofile(file)
-        self._waiting.clear()
-        self._rows = 0
+        self.waiting.clear()
 
 
 def _settle(folder: Path, block: int, as_of: int, asked: Asked, names: Sequence[str], faults: Faults) -> int:
@@ -302,7 +305,7 @@ class _Cells(dict[str, int]):
         return value
 
 
-def _reader(header: Sequence[str], asked: Asked, dealt: _Dealt, faults: Faults) -> Callable[[int, Sequence[str]], None]:
+def _reader(header: Sequence[str], asked: Asked, dealt: _Dealt, faults: Faults) -> _Read:
     """How the rows below this header are read: one value a row, or one series a row."""
     plain = [unicodedata.normalize("NFKC", cell).strip().casefold() for cell in header]
     columns = [next((name for name, also in _LONG.items() if cell in also), cell) for cell in plain]
@@ -313,9 +316,7 @@ def _reader(header: Sequence[str], asked: Asked, dealt: _Dealt, faults: Faults) 
     return _wide(header, series, periods, units, dealt, faults)
 
 
-def _long(
-    columns: list[str], meanings: dict[str, _Cells], dealt: _Dealt, faults: Faults
-) -> Callable[[int, Sequence[str]], None]:
+def _long(columns: list[str], meanings: dict[str, _Cells], dealt: _Dealt, faults: Faults) -> _Read:
     _check_columns(columns, faults)
     meanings["out_of_stock"] = _Cells(_ran_out, 10)
     places = [(columns.index(name), name, meanings[name]) for name in _LONG if name in columns]
@@ -323,24 +324,32 @@ def _long(
     short = places[3] if len(places) > 3 else None
     width = len(columns)
 
-    def read(number: int, record: Sequence[str]) -> None:
-        with suppress(Bad):
+    waiting = dealt.waiting
+
+    def read(records: Iterable[Record]) -> int:
+        number = 0
+        for number, record in records:
             if len(record) == width:
-                ran_out = short[2][record[short[0]]] if short else 0
-                dealt.add(series[record[s]], periods[record[d]], 2 * units[record[q]] + ran_out, number)
-                return
-        if not any(cell.strip() for cell in record):
-            return  # a spreadsheet leaves empty rows behind
-        for place, name, cells in places:
-            _meaning(cells, number, name, record[place] if place < len(record) else "", faults)
-        _check_width(number, record, width, faults)
+                try:
+                    which, ran_out = series[record[s]], short[2][record[short[0]]] if short else 0
+                    waiting[which // BLOCK].extend((which, periods[record[d]], 2 * units[record[q]] + ran_out, number))
+                except Bad:
+                    pass  # told below, cell by cell
+                else:
+                    continue
+            if not any(cell.strip() for cell in record):
+                continue  # a spreadsheet leaves empty rows behind
+            for place, name, cells in places:
+                _meaning(cells, number, name, record[place] if place < len(record) else "", faults)
+            _check_width(number, record, width, faults)
+        return number
 
     return read
 
 
 def _wide(
     header: Sequence[str], series: _Cells, periods: _Cells, units: _Cells, dealt: _Dealt, faults: Faults
-) -> Callable[[int, Sequence[str]], None]:
+) -> _Read:
     named = [_meaning(periods, 1, sheets.shown(cell), cell, faults) for cell in header[1:]]
     if all(period is None for period in named):
         faults.add(1, None, "missing_column", _FORM)
@@ -348,15 +357,18 @@ def _wide(
         faults.add(1, None, "duplicate_column", "Two columns are of the same period: keep one of them.")
     faults.refuse()
 
-    def read(number: int, record: Sequence[str]) -> None:
-        if not any(cell.strip() for cell in record):
-            return
-        which = _meaning(series, number, "series", record[0], faults)
-        _check_width(number, record, len(header), faults)
-        for column, (period, cell) in enumerate(zip(named, record[1:], strict=False), start=1):
-            value = _meaning(units, number, header[column], cell, faults) if cell.strip() else None
-            if value is not None and which is not None and period is not None:
-                dealt.add(which, period, 2 * value, number)
+    def read(records: Iterable[Record]) -> int:
+        number = 0
+        for number, record in records:
+            if not any(cell.strip() for cell in record):
+                continue
+            which = _meaning(series, number, "series", record[0], faults)
+            _check_width(number, record, len(header), faults)
+            for column, (period, cell) in enumerate(zip(named, record[1:], strict=False), start=1):
+                value = _meaning(units, number, header[column], cell, faults) if cell.strip() else None
+                if value is not None and which is not None and period is not None:
+                    dealt.waiting[which // BLOCK].extend((which, period, 2 * value, number))
+        return number
 
     return read
 

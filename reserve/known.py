@@ -7,12 +7,13 @@ told anything counts from its day on.
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, bindparam, cast, extract, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, extract, func, select
 from sqlmodel import Session
 
 from reserve import consumption, issued
@@ -118,14 +119,16 @@ def read(session: Session, item_id: int, places: Sequence[Place], span: Span) ->
     last = span.day(span.days - 1)
     question = {"item": item_id, "places": [p.id for p in asked], "first": span.first, "last": last}
     connection = session.connection()
-    rows = connection.execute(_REPORTS[connection.dialect.name], question).all()
+    rows = _told(connection, question)
     norms = connection.execute(_DECLARED[connection.dialect.name], {"item": item_id}).all()
-    reporting = consumption.reporters(asked, {row[0] for row in rows} | {row[0] for row in norms})
+    reporting = consumption.reporters(
+        asked, {int(place) for place in np.unique(rows[:, 0])} | {row[0] for row in norms}
+    )
     lines = sorted([*reporting, *by_issues], key=lambda p: p.code)
     line = {place.id: n for n, place in enumerate(lines)}
     ends = span.ends(span.origins)
     start = _from_issues(session, item_id, lines, span)
-    if not rows and not start.values.any():
+    if not len(rows) and not start.values.any():
         return None
     left_out = connection.execute(_EXCLUDED[connection.dialect.name], {**question, "places": list(line)}).all()
     return Known(
@@ -152,24 +155,47 @@ def _since(ends: Ints, seconds: int) -> int:
     return int(np.searchsorted(ends, seconds, side="right"))
 
 
-def _reports(rows: Sequence[Any], line: dict[int, int], span: Span, ends: Ints) -> Ints:
+def _told(connection: Connection, question: dict[str, Any]) -> Ints:
+    """(R, 7): place, day as an ordinal, revision, units, stock ran out, units asked for (-1: not said), second told.
+
+    Read a thousand at a time: twenty thousand rows held at once set off a full collection, which takes as long again.
+    """
+    parts = [np.zeros((0, 7), dtype=np.int64)]
+    found = connection.execute(_REPORTS[connection.dialect.name], question, execution_options={"yield_per": 1000})
+    for rows in found.partitions():
+        places, days, revisions, units, short, wanted, seconds = (list(map(itemgetter(n), rows)) for n in range(7))
+        parts.append(
+            np.column_stack(
+                (
+                    places,
+                    [day.toordinal() for day in days],
+                    revisions,
+                    units,
+                    [mark is not None for mark in short],
+                    [-1 if asked is None else asked for asked in wanted],
+                    seconds,
+                )
+            ).astype(np.int64)
+        )
+    return np.concatenate(parts)
+
+
+def _reports(rows: Ints, line: dict[int, int], span: Span, ends: Ints) -> Ints:
     """Reports with the origin from which each counts, in the order in which they count."""
-    if not rows:
+    if not len(rows):
         return np.zeros((0, 5), dtype=np.int64)
-    places, days, revisions, units, short, wanted, seconds = zip(*rows, strict=True)
-    zero = span.first.toordinal()
-    place = np.fromiter((line[p] for p in places), np.int64, len(rows))
-    day = np.fromiter((d.toordinal() - zero for d in days), np.int64, len(rows))
-    told_at = np.array(seconds, dtype=np.int64)
+    places, ordinals, revisions, units, short, wanted, told_at = rows.T
+    known_places, which = np.unique(places, return_inverse=True)
+    place = np.array([line[n] for n in known_places.tolist()])[which]
+    day = ordinals - span.first.toordinal()
     since = np.searchsorted(ends, told_at, side="right")
     began = np.full(len(line), np.iinfo(np.int64).max)
     np.minimum.at(began, place, told_at)
-    first = np.array(revisions) == 1
+    first = revisions == 1
     since[first & (span.ends(range(span.days))[day] <= began[place])] = 0
     for n in np.flatnonzero(~first):  # a correction never counts before what it corrects
         since[n] = max(since[n], since[n - 1])
-    amount = np.fromiter((u if w is None else w for u, w in zip(units, wanted, strict=True)), np.int64, len(rows))
-    bound = np.fromiter((s is not None and w is None for s, w in zip(short, wanted, strict=True)), np.int64, len(rows))
+    amount, bound = np.where(wanted < 0, units, wanted), (short == 1) & (wanted < 0)
     found = np.column_stack((since, place, day, amount, bound))
     return found[np.argsort(since, kind="stable")]
 
