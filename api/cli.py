@@ -15,6 +15,7 @@ import typer
 
 from api.cli_backtest import backtest
 from api.cli_forecast import forecast
+from api.cli_plans import plan_app
 from api.cli_scenarios import scenario_app
 from api.settings import Settings, SettingsError, explained, read_settings
 
@@ -35,6 +36,7 @@ receiver_app = typer.Typer(no_args_is_help=True, help="Who is told of alerts.")
 app.add_typer(key_app, name="key")
 app.add_typer(receiver_app, name="receiver")
 app.add_typer(scenario_app, name="scenario")
+app.add_typer(plan_app, name="plan")
 
 At = Annotated[str | None, typer.Option("--at", help="The location whose subtree is yours; default: the top.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the API would answer.")]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -53,6 +52,8 @@ class _How(NamedTuple):
     resume: bool
     engine: Callable[[], AbstractContextManager["MapChunks"]]
     settings: Settings
+    today: date
+    as_of: date | None
 
 
 def forecast(
@@ -61,13 +62,15 @@ def forecast(
         typer.Argument(help="CSV or Parquet: series, date, quantity. Without it: the database.", dir_okay=False),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The CSV sheet to write.", show_default=False)] = ...,  # type: ignore[assignment]  # typer's word for needed
-    period: Annotated[Of, typer.Option(help="What one row of the file holds.")] = Of.DAY,
+    period: Annotated[Of, typer.Option(help="day, week or month: what one row of a file holds.")] = Of.DAY,
     horizon: Annotated[
         int | None,
         typer.Option(min=1, max=1000, help="Periods whose sum is forecast; default: 30 days, 4 weeks, 3 months."),
     ] = None,
     quantiles: Annotated[str, typer.Option(help="Comma-separated, between 0 and 1.")] = "0.5,0.9,0.95",
-    missing: Annotated[Missing, typer.Option(help="What a missing row of a file means.")] = Missing.UNKNOWN,
+    missing: Annotated[
+        Missing, typer.Option(help="unknown or zero: what a missing row of a file means.")
+    ] = Missing.UNKNOWN,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="The first day to forecast, YYYY-MM-DD; default: after the newest.")
     ] = None,
@@ -76,7 +79,7 @@ def forecast(
     ] = False,
     scope: Annotated[str | None, typer.Option("--scope", help="From the database: this place and all below.")] = None,
     item: Annotated[str | None, typer.Option("--item", help="From the database: one item.")] = None,
-    engine: Annotated[Where, typer.Option(help="Processes here, or a Dask cluster.")] = Where.LOCAL,
+    engine: Annotated[Where, typer.Option(help="local: processes on this machine; dask: a cluster.")] = Where.LOCAL,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes on this machine.")] = 1,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Of a running Dask cluster, tcp://HOST:PORT.")
@@ -90,6 +93,8 @@ def forecast(
     _check(file, output, scope=scope, item=item, scheduler=scheduler, engine=engine)
     if file is None and (period != Of.DAY or missing != Missing.UNKNOWN or pool):
         _usage("--period, --missing and --pool are for a file; the database is forecast by day.")
+    known = read_settings(os.environ)
+    today = datetime.now(UTC).astimezone(known.zone).date()
     how = _How(
         output,
         horizon or HORIZON[period],
@@ -97,19 +102,24 @@ def forecast(
         chunk,
         resume,
         _engine(engine, workers, scheduler),
-        read_settings(os.environ),
+        known,
+        today,
+        _day(as_of, today),
     )
     try:
         if file is None:
-            _from_database(how, scope, item, _day(as_of))
+            _from_database(how, scope, item)
         else:
-            _from_file(how, file, period, _day(as_of), zero=missing == Missing.ZERO, pool=pool)
+            _from_file(how, file, period, zero=missing == Missing.ZERO, pool=pool)
     except SheetRefused as refused:
         _say(f"errors: {refused.found}; nothing written")
         for cell in refused.cells:
             place = "\t".join([f"row {cell.row or '-'}", cell.column or "-", cell.value or ""])
             typer.echo(f"{place}\t{cell.code}\t{cell.detail}")
         sys.exit(1)
+    except KeyboardInterrupt:
+        _say("Interrupted. What is finished is kept: run the same command with --resume.")
+        raise
     except OSError as error:
         _say(f"{error}. What is finished is kept: run the same command with --resume.")
         sys.exit(1)
@@ -118,7 +128,7 @@ def forecast(
 # -- two sources ------------------------------------------------------------------------------------------------------
 
 
-def _from_file(how: _How, file: Path, period: Of, as_of: date | None, *, zero: bool, pool: bool) -> None:
+def _from_file(how: _How, file: Path, period: Of, *, zero: bool, pool: bool) -> None:
     from api import fleet
     from forecasting.fleet import DAYS, MONTHS, WEEKS, chunks
     from reserve import histories
@@ -131,7 +141,7 @@ def _from_file(how: _How, file: Path, period: Of, as_of: date | None, *, zero: b
             "--period": period.value,
             "--missing": "zero" if zero else "unknown",
             "--pool": pool,
-            **_asked(how, as_of),
+            **_asked(how),
         },
     )
     with run.begun(resume=how.resume), _bar() as bar:
@@ -139,8 +149,9 @@ def _from_file(how: _How, file: Path, period: Of, as_of: date | None, *, zero: b
             task = bar.add_task(f"reading {file.name}", total=None)
             parquet = file.suffix.lower() == ".parquet"
             records = histories.parquet_records(file) if parquet else histories.csv_records(file, looked.encoding)
-            today = datetime.now(UTC).astimezone(how.settings.zone).date()
-            asked = histories.Asked(histories.Period(period), HISTORY[period], today, as_of, missing_is_zero=zero)
+            asked = histories.Asked(
+                histories.Period(period), HISTORY[period], how.today, how.as_of, missing_is_zero=zero
+            )
             made = histories.gather(
                 records,
                 run.folder.resolve() / "histories",
@@ -163,13 +174,13 @@ def _from_file(how: _How, file: Path, period: Of, as_of: date | None, *, zero: b
     _say(f"{told} of {store.series} series forecast: {how.output}")
 
 
-def _from_database(how: _How, scope: str | None, item: str | None, as_of: date | None) -> None:
+def _from_database(how: _How, scope: str | None, item: str | None) -> None:
     from api import fleet, tables
     from reserve import database
     from reserve import fleet as books
     from reserve.errors import Conflict
 
-    run = fleet.Run(how.output, {"--scope": scope, "--item": item, **_asked(how, as_of)})
+    run = fleet.Run(how.output, {"--scope": scope, "--item": item, **_asked(how)})
     opened = database.connect(how.settings.database_url)
     try:
         database.require_current_schema(opened)
@@ -179,8 +190,7 @@ def _from_database(how: _How, scope: str | None, item: str | None, as_of: date |
                 found = books.fleet(session, tables.the_scope(session, scope), item)
             told_of = json.loads(json.dumps(found._asdict()))
             if "known_at" not in run.state:
-                today = now.astimezone(how.settings.zone).date()
-                run.keep(known_at=now.isoformat(), as_of=(as_of or today).isoformat(), fleet=told_of)
+                run.keep(known_at=now.isoformat(), as_of=(how.as_of or how.today).isoformat(), fleet=told_of)
             elif run.state["fleet"] != told_of:
                 raise Conflict(
                     f"Items or places were added since the unfinished run in {run.folder} began: remove the folder.",
@@ -219,12 +229,14 @@ def _first(period: Of, number: int) -> date:
 # -- what was asked ---------------------------------------------------------------------------------------------------
 
 
-def _asked(how: _How, as_of: date | None) -> dict[str, Any]:
+def _asked(how: _How) -> dict[str, Any]:
     """What the answer depends on, or what the parts are cut by: a second try must ask the same."""
+    from importlib.metadata import version
+
     return {
         "--horizon": how.horizon,
         "--quantiles": list(how.p),
-        "--as-of": as_of and as_of.isoformat(),
+        "--as-of": how.as_of and how.as_of.isoformat(),
         "--chunk": how.chunk,
         "version": version("reserve-monitor"),
     }
@@ -244,7 +256,9 @@ def _check(
     if file is not None and output.exists() and file.samefile(output):
         _usage("The sheet would take the place of what it is made from: choose another -o.")
     if file is not None and file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
-        _usage("Parquet needs pyarrow: install it by `pip install 'reserve-monitor[parquet]'`, or give a CSV file.")
+        _usage(
+            "Parquet needs pyarrow: `python -m pip install '.[parquet]'` where this program lies; or give a CSV file."
+        )
     if scheduler is not None and engine != Where.DASK:
         _usage("--scheduler is for --engine dask.")
 
@@ -257,7 +271,7 @@ def _engine(engine: Where, workers: int, scheduler: str | None) -> "Callable[[],
     if engine == Where.LOCAL:
         return partial(fleet.local, workers)
     if not fleet.has_dask():
-        _usage("Dask is not installed: `pip install 'reserve-monitor[dask]'`, or use --engine local --workers N.")
+        _usage("Dask is not installed: `python -m pip install '.[dask]'` where this program lies; or --engine local.")
     return partial(fleet.dask, workers, scheduler)
 
 
@@ -271,15 +285,15 @@ def _probabilities(text: str) -> tuple[float, ...]:
     return found
 
 
-def _day(text: str | None) -> date | None:
+def _day(text: str | None, today: date) -> date | None:
     if text is None:
         return None
     try:
         day = date.fromisoformat(text)
     except ValueError:
         _usage(f"--as-of {text[:40]} is not a day; write YYYY-MM-DD.")
-    if not 1900 <= day.year <= 2100:
-        _usage(f"--as-of {day} is before 1900 or after 2100: check the year.")
+    if not date(1900, 1, 1) <= day <= today:
+        _usage(f"--as-of {day} is before 1900 or in the future: give today or a past day.")
     return day
 
 

@@ -14,7 +14,7 @@ from api import exports
 from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
 from api.stock import CodeAsked, Limit, aware, past_day
 from forecasting.peak import parse_method
-from reserve import assessment, backtests, catalogue, coverage, evidence, figures, projection
+from reserve import assessment, backtests, catalogue, coverage, evidence, figures, projection, readings
 from reserve.access import Actor
 from reserve.assessment import Assessment, Situation
 from reserve.catalogue import ItemRow, Place
@@ -117,6 +117,18 @@ def get_peaks(desk: AtDesk, request: Request, scope: CodeNamed, item: CodeNamed,
                     "items": evidence.peaks(found),
                 }
             )
+
+
+@router.get("/coverage/{scope}/{item}/readings")
+def get_readings(
+    desk: AtDesk, request: Request, scope: CodeNamed, item: CodeNamed, as_of: date | None = None
+) -> Response:
+    """The same row as OpenLMIS, open mSupply, BHIMA, QAT and the US classes read it, by their own formulas."""
+    with desk.asking(request) as (session, actor):
+        place, article = _named(session, actor, scope, item)
+        with _situation(session, desk, place, article, (as_of, None, None)) as case:
+            rows = readings.told(figures.find(case))
+            return answer({"scope": scope, "item": item, "as_of": case.as_of, "items": rows})
 
 
 @router.get("/coverage/{scope}/{item}/projection")

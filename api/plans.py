@@ -41,7 +41,7 @@ def get_replenishment(
     limit: Limit = 100,
     cursor: str | None = None,
 ) -> Response:
-    """补货计划. What to order of each item that a policy in days judges: how much, in which packs, by which day, why."""
+    """补货计划. What to order of each item that a policy in days judges: how much, in packs, by which day, why."""
     terms = replenishing.Terms(review_days, service_level)
 
     def rows(session: Session, drawing: Drawing, place: Place, items: list[ItemRow]) -> list[Json]:
@@ -72,7 +72,7 @@ def get_redistribution(
     limit: Limit = 25,
     cursor: str | None = None,
 ) -> Response:
-    """调剂计划. Who gives what to whom between the places directly below a scope, with the days of each before and after."""
+    """调剂计划. Who gives what to whom between the places directly below a scope; days before and after."""
 
     def rows(session: Session, drawing: Drawing, place: Place, items: list[ItemRow]) -> list[Json]:
         found = []
@@ -98,10 +98,10 @@ def get_rotation(
     floor_percent: Annotated[int, Query(ge=0, le=100)] = 70,
     within_days: Annotated[int, Query(ge=1, le=3660)] = 365,
     everything: All = False,  # noqa: FBT002 - a query parameter
-    limit: Limit = 100,
+    limit: Limit = 25,
     cursor: str | None = None,
 ) -> Response:
-    """轮换计划. Which lots would expire unused, how many go to which hospital by which day, and what must be replaced first."""
+    """轮换计划. Lots that would expire unused: how many to which hospital by which day, and what is owed first."""
     terms = rotating.Terms(transit_days, floor_percent, within_days)
 
     def rows(session: Session, drawing: Drawing, place: Place, items: list[ItemRow]) -> list[Json]:
@@ -141,7 +141,7 @@ class MoveIn(Strict):
 
 @router.post("/plans/redistribution/transfers", status_code=201, openapi_extra=body_of(MoveIn), tags=["recording"])
 def post_redistribution_transfer(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """按计划调拨. Send a line of the plan: the transfer it stands for, from a store of one's own, while it still holds."""
+    """按计划调拨. Send a line of the redistribution plan as the transfer it stands for, while it still holds."""
     body = parse(MoveIn, request, raw)
 
     def work(recording: Recording) -> dict[str, Any]:
@@ -231,12 +231,13 @@ def _answer(desk: Desk, request: Request, asked: _Asked, rows: Rows, told: Json,
 
 def _said(row: Json, language: str) -> Json:
     """A row with its reason in the reader's language, before the words in both; and each of its parts."""
-    told = {
+    told: Json = {
         name: [_said(part, language) for part in value] if name in {"lots", "lines", "places"} else value
         for name, value in row.items()
     }
     if "words" in told:
-        told["reason"] = None if told["words"] is None else told["words"][language]
+        words = row["words"]
+        told["reason"] = None if words is None else words[language]
     return told
 
 

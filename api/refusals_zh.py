@@ -294,6 +294,12 @@ SENTENCES: Final[dict[str, str]] = {
     "{place} cannot send to itself: name another target.": "{place} 不能调拨给自己：请指定其他调入库点。",
     "Goods are sent to a store; {place} is none.": "货物须调往仓库；{place} 不是仓库，请改选。",
     "There is no transfer {transfer}.": "没有调拨单 {transfer}，请核对单号。",
+    "The line is not one of this plan: its source and target lie elsewhere. Ask for the plan again.": (
+        "该行不属于此计划：其发出库或收货库不在其中。请重新查询计划。"
+    ),
+    "{giver} can no longer give so much without falling below its rule: ask for the plan again.": (
+        "{giver} 若调出这么多将低于要求：请重新查询计划。"
+    ),
     "Everything of transfer {transfer} has arrived or been settled; nothing of it is on the road.": (
         "调拨单 {transfer} 已全部到货或了结；没有在途货物。"
     ),
@@ -660,6 +666,35 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "The code holds no lot number; send lot_number beside it.": "此码不含批号；请一并填写 lot_number。",
     "The code names no item; send item beside it.": "此码未指明物资；请一并填写 item。",
+    # a forecast of very many series
+    "{name} has the {period} of {day} in row {row} already: keep one of the two.": (
+        "{name} 在 {day} 的数据（{period}）已在第 {row} 行：请只保留一行。"
+    ),
+    'The text is damaged after row {row}: save the sheet again as "CSV UTF-8".': (
+        "第 {row} 行之后的文字已损坏：请重新另存为“CSV UTF-8”。"
+    ),
+    "This is no Parquet file, or it is damaged: write it again.": "这不是 `.parquet` 文件，或文件已损坏：请重新生成。",
+    "The first row must name the columns series, date and quantity, or series and then one period a column.": (
+        "首行须有系列、日期、数量三列，或系列名称之后每列一个时段。"
+    ),
+    "Two columns are of the same period: keep one of them.": "有两列属于同一时段：请只保留一列。",
+    "Items or places were added since the unfinished run in {folder} began: remove the folder.": (
+        "{folder} 中未完成的预测开始之后，物资或库点有增减：请删除该文件夹后重新运行。"
+    ),
+    "A worker process was ended from outside, perhaps for want of memory. What is finished is kept: run the same"
+    " command with --resume, with fewer --workers or a smaller --chunk.": (
+        "有工作进程被外部终止，可能因内存不足。已完成的部分保留：请加 `--resume` 重新运行同一命令，并减少 `--workers` 或 `--chunk`。"
+    ),
+    "{folder} holds a run that was not finished: add --resume to go on with it, or remove it.": (
+        "{folder} 中有一次未完成的预测：请加 `--resume` 继续，或删除该文件夹。"
+    ),
+    "The unfinished run in {folder} was begun with another {options}: ask as before, or remove the folder.": (
+        "{folder} 中未完成的预测所用的 {options} 不同：请按原来的选项运行，或删除该文件夹。"
+    ),
+    "No Dask scheduler answers at {address}: check the address.": "{address} 没有 `dask` 调度器应答：请核对地址。",
+    "Another process is working on {sheet}: wait for it, or choose another file.": (
+        "另一进程正在生成 {sheet}：请等待其完成，或换一个文件名。"
+    ),
     # sheets, as files
     "{n:number} things are wrong in the sheet and nothing was recorded. {first:said}": (
         "表格有 {n} 处错误，未作任何记录。{first}"

@@ -4,8 +4,8 @@ import importlib
 import sys
 
 NAMES = ("ledger", "asof", "http", "start", "depletion")
-ALONE = ("backtest", "forecast")
-"""Only when asked by name: one needs data, the other a peer, that are not always here."""
+ALONE = ("backtest", "forecast", "fleet")
+"""Only when asked by name: they need data, a peer, or two cores, that are not always here."""
 
 asked = sys.argv[1] if len(sys.argv) > 1 else "all"
 if asked != "all" and asked not in NAMES + ALONE:

@@ -1,8 +1,9 @@
 """`python -m bench.fleet [--seed 1] [--quick]`: very many series, where the work is done, in chunks of which size.
 
 Every run is a process of its own and makes its series from the seed in the worker: keys go out, twelve numbers a series
-come back. Runs take turns; each must give the same bytes as the first. Printed are series a second (the time of a
-worker's start is told apart), the ratio to one process, and the most memory that the run and each of its workers took.
+come back. Runs take turns; each must give the same bytes as the first. Printed are series a second once the workers are
+up, the ratio to one process, and the most memory that the asking process and its largest worker took. Before each
+round it is measured how much faster two busy loops are than one: no engine can do better than that.
 """
 
 import argparse
@@ -60,8 +61,7 @@ class Took(NamedTuple):
 def one(engine: str, series: int, size: int, seed: int) -> Took:
     """One run in this process."""
     with _engine(engine) as map_chunks:
-        warm = min(len(SIZES), 2) * 2
-        list(map_chunks(Work(seed), [range(n, n + 1) for n in range(warm)]))  # the workers are up, all is imported
+        list(map_chunks(Work(seed), [range(n, n + 1) for n in range(4)]))  # the workers are up, all is imported
         began = time.perf_counter()
         found = run(chunks(series, size), Work(seed), map_chunks)
         seconds = time.perf_counter() - began
@@ -89,15 +89,26 @@ def measured(engine: str, series: int, size: int, seed: int) -> Took:
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def free_cores() -> float:
+    """What two busy loops get done in a moment, in units of what one gets done."""
+    loop = "import time; n = 0; end = time.perf_counter() + 1\nwhile time.perf_counter() < end: n += 1\nprint(n)"
+    done = []
+    for number in (1, 2):
+        started = [subprocess.Popen([sys.executable, "-c", loop], stdout=subprocess.PIPE) for _ in range(number)]
+        done.append(sum(int(process.communicate()[0]) for process in started))
+    return done[1] / done[0]
+
+
 def table(series: int, sizes: Sequence[int], engines: Sequence[str], seed: int, rounds: int) -> None:
     """Engines in turns for each size of chunk; serial in the same turn is what each is compared with."""
-    print(f"\n{series:,} series, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
+    print(f"\n{series:,} series, {rounds} rounds")
     print("| chunk | engine | series/s | times serial | MB asking | MB of the largest worker |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |")
-    digests = set()
+    digests, free = set(), []
     for size in sizes:
         took: dict[str, list[Took]] = {engine: [] for engine in engines}
         for _ in range(rounds):
+            free.append(free_cores())
             for engine in engines:
                 took[engine].append(measured(engine, series, size, seed))
         for engine, runs in took.items():
@@ -111,6 +122,7 @@ def table(series: int, sizes: Sequence[int], engines: Sequence[str], seed: int, 
                 f"| {size:,} | {engine} | {series / best:,.0f} | {ratio:.2f} | {asking:,.0f} | {worker} |", flush=True
             )
     assert len(digests) == 1, "two ways gave different bytes"
+    print(f"two busy loops beside it: {', '.join(f'{times:.2f}' for times in free)} times one")
     print(f"every run gave the same bytes: {digests.pop()[:16]}")
 
 

@@ -40,7 +40,7 @@ _LONG = {
     "quantity": ("quantity", "数量", "消耗量"),
     "out_of_stock": ("out_of_stock", "缺货"),
 }
-_YES_OR_NO = {"": 0, "no": 0, "否": 0, "yes": 1, "是": 1}
+_ANSWERS = {"yes": ("是", 1), "no": ("否", 0)}
 _FORM = "The first row must name the columns series, date and quantity, or series and then one period a column."
 
 Record = tuple[int, Sequence[str]]
@@ -140,7 +140,8 @@ def gather(
         progress(number)
     faults.refuse()
     if not dealt.names:
-        raise SheetRefused([SheetFault(None, None, None, "no_rows", _NO_ROWS)])
+        detail = "The sheet has column names only: write at least one row below them."
+        raise SheetRefused([SheetFault(None, None, None, "no_rows", detail)])
     dealt.flush()
     as_of = (
         min(dealt.latest + 1, asked.period.number(asked.today))
@@ -401,14 +402,17 @@ def _check_width(number: int, record: Sequence[str], width: int, faults: Faults)
 
 _whole = sheets.whole(least=0)
 _name = sheets.text(NAME_MAX)
-_NO_ROWS = "The sheet has column names only: write at least one row below them."
+
+
+def _empty(column: str) -> Bad:
+    return Bad("missing", f"{column} ({_LONG[column][1]}) is empty: write it.")
 
 
 def _series(dealt: _Dealt) -> Callable[[str], int]:
     def parse(cell: str) -> int:
         name = _name(cell)
         if not name:
-            raise Bad("missing", f"series ({_LONG['series'][1]}) is empty: write it.")
+            raise _empty("series")
         return dealt.series(name)
 
     return parse
@@ -416,22 +420,26 @@ def _series(dealt: _Dealt) -> Callable[[str], int]:
 
 def _units(cell: str) -> int:
     if not cell.strip():
-        raise Bad("missing", f"quantity ({_LONG['quantity'][1]}) is empty: write it.")
+        raise _empty("quantity")
     return _whole(cell)
 
 
 def _ran_out(cell: str) -> int:
-    found = _YES_OR_NO.get(cell.strip().casefold())
-    if found is None:
-        raise Bad("unknown_word", f"{sheets.shown(cell.strip())} is not known here: write yes (是), no (否).")
-    return found
+    said = cell.strip().casefold()
+    for word, (also, ran_out) in _ANSWERS.items():
+        if said in {word, also}:
+            return ran_out
+    if said:
+        expected = ", ".join(f"{word} ({also})" for word, (also, _) in _ANSWERS.items())
+        raise Bad("unknown_word", f"{sheets.shown(cell.strip())} is not known here: write {expected}.")
+    return 0
 
 
 def _period(asked: Asked) -> Callable[[str], int]:
     def parse(cell: str) -> int:
         bare = cell.strip()
         if not bare:
-            raise Bad("missing", f"date ({_LONG['date'][1]}) is empty: write it.")
+            raise _empty("date")
         day = _day(bare, asked.period)
         if day > asked.today:
             raise Bad("future_date", f"{sheets.shown(bare)} lies in the future; use is reported for past days.")

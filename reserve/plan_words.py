@@ -161,7 +161,8 @@ def _too_short(told: OrderTold) -> Sentence:
         f"缺 {plain(told.need_days)} 天，但新货有效期 {told.lasts_days} 天，短于要求天数加复核间隔 {needed} 天，"
         "采购也守不住，故不计划：缩短复核间隔或改用协议储备。",
         f"Missing {plain(told.need_days)} days, but fresh goods last {told.lasts_days} days, less than the required"
-        f" days and the review together ({needed}): an order could not keep the rule. Review more often, or hold contracts.",
+        f" days and the review together ({needed}): an order could not keep the rule. Review"
+        " more often, or hold contracts.",
     )
 
 

@@ -213,7 +213,7 @@ def _row(found: Found, order: Order, terms: Terms) -> Json:
             cap=made.cap,
             lasts_days=case.item.shelf_life_days,
             late=[coming.number for coming in found.supply.late],
-            bound=not found.peak.known,
+            bound=order.judged.policy.rate is None and not found.peak.known,
         )
     )
     return {

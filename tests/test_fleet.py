@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NOW, SHANGHAI, TODAY, entry
+from conftest import SHANGHAI, TODAY, entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from situations import HOSPITALS
@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from api import cli_forecast
 from api.cli_forecast import Of, forecast
-from api.fleet import Run
+from api.fleet import Run, processes
 from forecasting import demand, fleet
 from forecasting.fleet import DAYS, MONTHS, Forecasts, chunks, forecast_chunk, pooled, run
 from reserve import catalogue, coverage, database, histories, outlook, reporting
@@ -33,7 +33,10 @@ from reserve.reporting import Report
 
 ROOT = Path(__file__).parents[1]
 P = (0.5, 0.9, 0.95)
-FIRST = date(2025, 3, 3)
+FIRST = date(2019, 3, 4)
+DAY = date(2019, 7, 1)
+"""Long past, whatever the clock says: the command goes by the real one."""
+THEN = datetime(2019, 7, 1, 2, tzinfo=UTC)
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
@@ -304,7 +307,7 @@ def test_a_missing_day_is_unknown_unless_it_is_said_to_be_zero(desk: Path) -> No
 
 
 def test_use_that_ended_long_ago_is_zero_by_now_if_missing_is_zero(desk: Path) -> None:
-    rows = [("old", "2020-01-01", 9), *(("new", (FIRST + timedelta(day)).isoformat(), 9) for day in range(100))]
+    rows = [("old", "2014-01-01", 9), *(("new", (FIRST + timedelta(day)).isoformat(), 9) for day in range(100))]
     found = {row["series"]: row for row in table(sheet_of(as_csv(rows), missing=cli_forecast.Missing.ZERO))}
     assert (found["old"]["mean"], found["old"]["usable_periods"], found["old"]["p95"]) == ("0.0", "365", "0")
     assert found["new"]["usable_periods"] == "100"
@@ -319,7 +322,7 @@ def test_run_out_days_count_as_at_least(desk: Path) -> None:
 
 @pytest.mark.parametrize("period", [Of.WEEK, Of.MONTH])
 def test_weeks_and_months_are_counted_in_their_own_periods(desk: Path, period: Of) -> None:
-    numbers = [Period(period).number(date(2024, 1, 1)) + n for n in range(24)]
+    numbers = [Period(period).number(date(2018, 1, 1)) + n for n in range(24)]
     days = [Period(period).first_day(n) for n in numbers]
     plain = [("A", day.isoformat(), 5) for day in days]
     short = [("A", f"{day:%G-W%V}" if period == Of.WEEK else f"{day:%Y-%m}", 5) for day in days]
@@ -361,33 +364,33 @@ TOMORROW = (date.today() + timedelta(2)).isoformat()  # noqa: DTZ011
 @pytest.mark.parametrize(
     ("row", "column", "code"),
     [
-        ("A,2025-03-04,-1", "quantity", "negative"),
-        ("A,2025-03-04,NaN", "quantity", "not_a_number"),
-        ("A,2025-03-04,inf", "quantity", "not_a_number"),
-        ("A,2025-03-04,1.5", "quantity", "fraction"),
-        ("A,2025-03-04,", "quantity", "missing"),
-        ("A,2025-03-04,1000000000000001", "quantity", "too_large"),
-        (f"A,2025-03-04,{'9' * 5000}", "quantity", "too_large"),
-        ("A,2025-03-04,1e15", "quantity", "exponent"),
+        ("A,2019-03-04,-1", "quantity", "negative"),
+        ("A,2019-03-04,NaN", "quantity", "not_a_number"),
+        ("A,2019-03-04,inf", "quantity", "not_a_number"),
+        ("A,2019-03-04,1.5", "quantity", "fraction"),
+        ("A,2019-03-04,", "quantity", "missing"),
+        ("A,2019-03-04,1000000000000001", "quantity", "too_large"),
+        (f"A,2019-03-04,{'9' * 5000}", "quantity", "too_large"),
+        ("A,2019-03-04,1e15", "quantity", "exponent"),
         ("A,1899-12-31,1", "date", "day_out_of_bounds"),
         ("A,2101-01-01,1", "date", "day_out_of_bounds"),
         (f"A,{TOMORROW},1", "date", "future_date"),
-        ("A,2025-02-29,1", "date", "no_such_day"),
-        ("A,3/4/2025,1", "date", "not_a_day"),
+        ("A,2019-02-29,1", "date", "no_such_day"),
+        ("A,3/4/2019,1", "date", "not_a_day"),
         ("A,,1", "date", "missing"),
-        (" ,2025-03-04,1", "series", "missing"),
-        ("A\u202e,2025-03-04,1", "series", "invisible_character"),
-        (f"{'A' * 201},2025-03-04,1", "series", "too_long"),
-        ("A,2025-03-04,1,2", "column 4", "cell_without_column"),
+        (" ,2019-03-04,1", "series", "missing"),
+        ("A\u202e,2019-03-04,1", "series", "invisible_character"),
+        (f"{'A' * 201},2019-03-04,1", "series", "too_long"),
+        ("A,2019-03-04,1,2", "column 4", "cell_without_column"),
         ("A", "date", "missing"),
-        ("B,2025-03-03,3", "date", "duplicate_row"),
+        ("B,2019-03-03,3", "date", "duplicate_row"),
     ],
 )
 def test_a_bad_row_is_named_and_nothing_is_written(
     desk: Path, capsys: pytest.CaptureFixture[str], row: str, column: str, code: str
 ) -> None:
-    good = "series,date,quantity\nB,2025-03-03,2\n"
-    assert refused(f"{good}{row}\nC,2025-03-03,4\n".encode()) == 1
+    good = "series,date,quantity\nB,2019-03-03,2\n"
+    assert refused(f"{good}{row}\nC,2019-03-03,4\n".encode()) == 1
     said = capsys.readouterr()
     assert said.err.splitlines()[0].endswith("nothing written")
     where, named, _, told, sentence = said.out.splitlines()[0].split("\t")
@@ -403,16 +406,16 @@ def test_a_bad_row_is_named_and_nothing_is_written(
         (b"series,date,quantity\n", "no_rows"),
         (b"series,date,quantity\n,,\n", "no_rows"),
         (b"a,b\n1,2\n", "missing_column"),
-        (b"series,date,quantity,price\nA,2025-03-03,1,2\n", "unknown_column"),
-        (b"series,date,quantity,quantity\nA,2025-03-03,1,2\n", "duplicate_column"),
-        (b"series,2025-03-03,2025-3-3x\nA,1,2\n", "not_a_day"),
-        (b"series,2025-03-03,2025/3/3\nA,1,2\n", "duplicate_column"),
-        (b"series,2025-03-03\nA,1,2\n", "cell_without_column"),
-        (b"series,2025-03-03,2025-03-04\nA,1,x\n", "not_a_number"),
-        (b'series,date,quantity\n"A,2025-03-03,1\n', "broken_quoting"),
+        (b"series,date,quantity,price\nA,2019-03-03,1,2\n", "unknown_column"),
+        (b"series,date,quantity,quantity\nA,2019-03-03,1,2\n", "duplicate_column"),
+        (b"series,2019-03-03,2019-3-3x\nA,1,2\n", "not_a_day"),
+        (b"series,2019-03-03,2019/3/3\nA,1,2\n", "duplicate_column"),
+        (b"series,2019-03-03\nA,1,2\n", "cell_without_column"),
+        (b"series,2019-03-03,2019-03-04\nA,1,x\n", "not_a_number"),
+        (b'series,date,quantity\n"A,2019-03-03,1\n', "broken_quoting"),
         (b"PK\x03\x04 a workbook", "workbook"),
-        (b"series,date,quantity\nA\0,2025-03-03,1\n", "nul_bytes"),
-        ("series,date,quantity\n口罩手套口罩手套,2025-03-03,1\n".encode() + b"\xff\n", "torn_text"),
+        (b"series,date,quantity\nA\0,2019-03-03,1\n", "nul_bytes"),
+        ("series,date,quantity\n口罩手套口罩手套,2019-03-03,1\n".encode() + b"\xff\n", "torn_text"),
     ],
 )
 def test_a_file_that_is_no_such_sheet_is_refused(
@@ -423,13 +426,13 @@ def test_a_file_that_is_no_such_sheet_is_refused(
 
 
 def test_text_damaged_far_into_a_file_is_refused(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = "".join(f"S{n},2025-03-03,1\n" for n in range(200_000))
-    assert refused(f"series,date,quantity\n口罩手套,2025-03-03,1\n{rows}".encode() + b"\xff\xfe,2025-03-04,1\n") == 1
+    rows = "".join(f"S{n},2019-03-03,1\n" for n in range(200_000))
+    assert refused(f"series,date,quantity\n口罩手套,2019-03-03,1\n{rows}".encode() + b"\xff\xfe,2019-03-04,1\n") == 1
     assert "torn_text" in capsys.readouterr().out
 
 
 def test_every_bad_row_is_counted_and_a_thousand_are_told(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = "".join(f"S{n},2025-03-03,-1\n" for n in range(1500))
+    rows = "".join(f"S{n},2019-03-03,-1\n" for n in range(1500))
     assert refused(f"series,date,quantity\n{rows}".encode()) == 1
     said = capsys.readouterr()
     assert "errors: 1500;" in said.err
@@ -437,7 +440,7 @@ def test_every_bad_row_is_counted_and_a_thousand_are_told(desk: Path, capsys: py
 
 
 def test_a_hundred_years_of_days_are_read_and_the_last_of_them_forecast_from(desk: Path) -> None:
-    century = [("A", (date(1925, 1, 1) + timedelta(day)).isoformat(), 2) for day in range(36_525)]
+    century = [("A", (date(1919, 1, 1) + timedelta(day)).isoformat(), 2) for day in range(36_525)]
     (found,) = table(sheet_of(as_csv(century)))
     assert (found["mean"], found["usable_periods"]) == ("60.0", "365")
     assert sheet_of(as_wide(century)) == sheet_of(as_csv(century))
@@ -452,6 +455,7 @@ def test_a_hundred_years_of_days_are_read_and_the_last_of_them_forecast_from(des
         ({"quantiles": "nan"}, "--quantiles"),
         ({"as_of": "yesterday"}, "--as-of"),
         ({"as_of": "1850-01-01"}, "--as-of"),
+        ({"as_of": "2099-01-01"}, "--as-of"),
         ({"scope": "371400"}, "not both"),
         ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler"),
     ],
@@ -571,6 +575,20 @@ def test_another_input_is_not_mixed_into_an_unfinished_run(desk: Path) -> None:
     assert told.value.code == "run_differs"
 
 
+def test_a_worker_that_is_killed_is_a_sentence_with_what_to_do() -> None:
+    with pytest.raises(Exception, match="--resume") as told, processes(1) as map_chunks:
+        list(map_chunks(os._exit, [1]))
+    assert told.value.code == "worker_died"
+
+
+def test_no_scheduler_is_a_sentence(desk: Path) -> None:
+    pytest.importorskip("distributed")
+    Path("in.csv").write_bytes(as_csv(rows_of()))
+    with pytest.raises(Exception, match="No Dask scheduler answers at nonsense") as told:
+        forecast(Path("in.csv"), output=Path("out.csv"), engine=cli_forecast.Where.DASK, scheduler="nonsense://x")
+    assert told.value.code == "no_scheduler"
+
+
 def test_a_first_run_may_say_resume(desk: Path) -> None:
     assert sheet_of(as_csv(rows_of()), resume=True) == sheet_of(as_csv(rows_of()))
 
@@ -585,7 +603,7 @@ def test_a_first_run_may_say_resume(desk: Path) -> None:
         pytest.param(["--engine", "dask", "--workers", "1", "--chunk", "29"], marks=pytest.mark.long),
         pytest.param(["--engine", "dask", "--workers", "2", "--chunk", "7"], marks=pytest.mark.long),
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )
 def test_where_the_work_is_done_changes_no_byte(desk: Path, arguments: list[str]) -> None:
     if "dask" in arguments:
@@ -665,7 +683,7 @@ def test_an_extra_that_is_not_installed_is_named_with_how_to_install_it(desk: Pa
         check=False,
     )
     assert done.returncode == 2
-    assert "pip install 'reserve-monitor[" in done.stderr
+    assert "pip install '.[" in done.stderr
     assert not Path("out.csv.parts").exists()
 
 
@@ -677,18 +695,18 @@ def reported(city: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch, d
     """Two hospitals that report masks, one of them with gaps, and ventilators that nobody reports."""
     rng = np.random.default_rng(5)
     rows = [
-        Report(place, "N95", TODAY - timedelta(days=day), int(rng.poisson(mean)))
+        Report(place, "N95", DAY - timedelta(days=day), int(rng.poisson(mean)))
         for place, mean in (("371402-H1", 40), ("371425-H1", 9))
         for day in range(1, 121)
         if place == "371402-H1" or rng.random() > 0.1
     ]
-    database.transact(city, lambda session: reporting.report(session, entry(), rows))
+    database.transact(city, lambda session: reporting.report(session, entry(now=THEN), rows))
     monkeypatch.setenv("RESERVE_DATABASE_URL", database_url)
     return city
 
 
 def from_books(**options) -> list[dict[str, str]]:
-    forecast(None, output=Path("out.csv"), as_of=TODAY.isoformat(), **options)
+    forecast(None, output=Path("out.csv"), as_of=DAY.isoformat(), **options)
     return table(Path("out.csv").read_bytes())
 
 
@@ -696,14 +714,14 @@ def test_every_scope_and_item_gets_the_forecast_of_its_row(reported: Engine) -> 
     found = from_books(scope="371400", quantiles="0.5,0.75,0.9,0.95,0.99")
     assert len(found) == 7 * 2
     with database.reading(reported) as session:
-        moment = coverage.when(TODAY, now=NOW, zone=SHANGHAI)
+        moment = coverage.when(DAY, now=THEN, zone=SHANGHAI)
         world = coverage.board(session, moment)
         seen = 0
         for row in found:
             (item,) = catalogue.items_by_code(session, [row["item"]]).values()
             scope = catalogue.require_place(session, row["scope"])
             (case,) = coverage.read(session, world, item, [scope], moment)
-            use = outlook.use_of(case.history, TODAY)
+            use = outlook.use_of(case.history, DAY)
             assert row["reason"] == (use.reason if isinstance(use, Unforeseen) else "")
             if isinstance(use, Use):
                 seen += 1
@@ -724,7 +742,7 @@ def test_the_books_are_the_same_sheet_however_they_are_cut(reported: Engine) -> 
 def test_another_horizon_is_forecast_from_the_same_history(reported: Engine) -> None:
     month, week = (from_books(scope="371402-H1", item="N95", horizon=days) for days in (30, 7))
     assert float(week[0]["mean"]) == pytest.approx(float(month[0]["mean"]) * 7 / 30, rel=0.2)
-    assert week[0]["last"] == (TODAY + timedelta(6)).isoformat()
+    assert week[0]["last"] == (DAY + timedelta(6)).isoformat()
 
 
 def test_reading_the_books_takes_as_many_statements_for_one_scope_as_for_all(reported: Engine) -> None:
@@ -735,7 +753,7 @@ def test_reading_the_books_takes_as_many_statements_for_one_scope_as_for_all(rep
     with database.reading(reported) as session:
         for scope in ("371402-H1", "371400"):
             found = books.fleet(session, catalogue.require_place(session, scope), None)
-            asked = books.Asked(TODAY, NOW, SHANGHAI, 30, P)
+            asked = books.Asked(DAY, THEN, SHANGHAI, 30, P)
             statements.clear()
             books.forecast(session, found.items, found.scopes, asked)
             counts.append(len(statements))
@@ -754,15 +772,9 @@ def test_a_resumed_run_sees_the_books_as_the_first_did(reported: Engine, monkeyp
     with pytest.raises(KeyboardInterrupt):
         from_books(scope="371400", chunk=1)
     monkeypatch.setattr(Run, "work_off", begun)
-    late = Report("371402-H1", "VENT", TODAY - timedelta(days=1), 3)
-    database.transact(reported, lambda session: reporting.report(session, entry(now=database_now()), [late]))
+    late = Report("371402-H1", "VENT", DAY - timedelta(days=1), 3)
+    database.transact(reported, lambda session: reporting.report(session, entry(now=datetime.now(UTC)), [late]))
     assert from_books(scope="371400", chunk=1, resume=True) == expected
-
-
-def database_now():
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
@@ -786,7 +798,7 @@ def test_options_of_files_are_not_for_the_database(reported: Engine, options) ->
 def test_workers_read_the_books_themselves(reported: Engine) -> None:
     expected = from_books()
     Path("out.csv").unlink()
-    asked = ["--as-of", TODAY.isoformat(), "--chunk", "1", "--workers", "2"]
+    asked = ["--as-of", DAY.isoformat(), "--chunk", "1", "--workers", "2"]
     start = [sys.executable, "-c", "from api.cli import main; main()", "forecast", "-o", "out.csv", *asked]
     done = subprocess.run(start, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
