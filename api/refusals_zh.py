@@ -683,7 +683,8 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "A worker process was ended from outside, perhaps for want of memory. What is finished is kept: run the same"
     " command with --resume, with fewer --workers or a smaller --chunk.": (
-        "有工作进程被外部终止，可能因内存不足。已完成的部分保留：请加 `--resume` 重新运行同一命令，并减少 `--workers` 或 `--chunk`。"
+        "有工作进程被外部终止，可能因内存不足。已完成的部分保留："
+        "请加 `--resume` 重新运行同一命令，并减少 `--workers` 或 `--chunk`。"
     ),
     "{folder} holds a run that was not finished: add --resume to go on with it, or remove it.": (
         "{folder} 中有一次未完成的预测：请加 `--resume` 继续，或删除该文件夹。"
