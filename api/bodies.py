@@ -103,7 +103,7 @@ def _refuse_depth(text: str) -> None:
 
 
 def _constant(name: str) -> Any:  # noqa: ANN401 - json's own form
-    raise Malformed(f"{name} is not JSON.", code="malformed_json")
+    raise Malformed(f"{name} is not JSON: write a number, or leave the field out.", code="malformed_json")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -833,7 +833,7 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "Send JSON with `Content-Type: application/json`.": "请以 `Content-Type: application/json` 发送 JSON。",
     "Send the sheet itself with `Content-Type: text/csv`.": "请以 `Content-Type: text/csv` 直接发送表格。",
-    "{constant} is not JSON.": "{constant} 不是 JSON，请修改。",
+    "{constant} is not JSON: write a number, or leave the field out.": "{constant} 不是 JSON：请填数字，或不填此项。",
     "A name stands twice in one object.": "同一对象中有名称出现两次，请去掉一个。",
     "Byte {byte:number} is not UTF-8; send the body in UTF-8.": "第 {byte} 字节不是 UTF-8；请以 UTF-8 发送正文。",
     "This is not JSON at line {line:number}, column {column:number}.": (

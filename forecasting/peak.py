@@ -176,7 +176,7 @@ def scope_peak(  # noqa: PLR0913  (the policy's settings, each with the default 
     -------
     ScopePeak
         `known` is false when the peak is None, when a location cannot be bounded (`unknown`), or when no window ending
-        in the last `silent_after_days` was reported well enough to be used (a declared norm does not depend on that).
+        in the last `silent_after_days` was reported well enough to be used; a location by its norm counts as reporting.
 
     Raises
     ------
@@ -187,7 +187,8 @@ def scope_peak(  # noqa: PLR0913  (the policy's settings, each with the default 
     Notes
     -----
     A location without a peak of its own weighs nothing and adds what it reported; it is not called unknown if it closed
-    within the look-back. Where the peaks of all active locations are zero they weigh the same. In a scope of one
+    within the look-back. Where no window is used because most of the scope is declared and not reported, the own peaks
+    are added up, basis "norm". Where the peaks of all active locations are zero they weigh the same. In a scope of one
     location the location's own peak stands too: its norm is not lost.
 
     Examples
@@ -212,7 +213,8 @@ def scope_peak(  # noqa: PLR0913  (the policy's settings, each with the default 
     used = shares.at_least(min_share)
     unknown = _unknown(history, own)
     found = _sum_of_peaks(own) if scope_peak == "sum" else _peak_of_sum(history, rule, own, daily, min_share)
-    recent = used[max(0, len(used) - silent_after_days) :].any() or rule.statistic == "norm"
+    lately = _shares(_declared_as_reported(history, own, daily), rule.width).at_least(min_share)
+    recent = lately[max(0, len(used) - silent_after_days) :].any() or rule.statistic == "norm"
     start = None if found.window is None else found.window - history.padding
     return ScopePeak(
         peak=found.peak,
@@ -434,6 +436,18 @@ def _daily_sums(history: History, own: Sequence[LocationPeak]) -> _Daily:
     )
 
 
+def _declared_as_reported(history: History, own: Sequence[LocationPeak], daily: _Daily) -> _Daily:
+    """The scope's weights with a location by its norm taken as reporting: a declaration does not fall silent."""
+    by_norm = [n for n, peak in enumerate(own) if peak.basis == "norm"]
+    if not by_norm:
+        return daily
+    silent = history.active[by_norm] & ~history.reported[by_norm]
+    weights = np.array([int((own[n].peak or 0) * daily.scale) for n in by_norm], dtype=daily.weight.dtype)[:, None]
+    return daily._replace(
+        weight=daily.weight + np.where(silent, weights, 0).sum(axis=0), heads=daily.heads + silent.sum(axis=0)
+    )
+
+
 def _shares(daily: _Daily, width: int) -> _Shares:
     """Reported share of every window by weight; by number of locations where none of the active ones ever used any."""
     reported, active = rolling(daily.weight, width), rolling(daily.weight_active, width)
@@ -455,6 +469,11 @@ def _peak_of_sum(
     found = _of_used(daily, rule, width, used) if used.any() else _Found(None, "unknown")
     if len(own) == 1 and (alone := own[0].peak) is not None and (found.peak is None or alone > found.peak):
         return _alone(history, own[0], daily, width)
+    standing = [peak for peak, gone in zip(own, _closed(history), strict=True) if not gone]
+    if found.peak is None and any(peak.basis == "norm" for peak in standing):
+        # too little is reported beside what is declared: every location's own peak, most of them by their norm
+        added, low = _sum_of_peaks(standing), _lower_bound(daily, width)
+        return _Found(low, "lower_bound") if added.peak is None or low > added.peak else added
     return found
 
 

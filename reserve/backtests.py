@@ -82,7 +82,7 @@ def held(
     told: Json = {
         "months": months,
         "n": 0 if verdict is None else verdict.n,
-        "periods": 0.0 if verdict is None else round(verdict.independent, 1),
+        "periods": 0.0 if verdict is None else _tenths(verdict.independent),
         "too_short": verdict is None or verdict.too_short,
         "covered_90": None,
         "interval": None,
@@ -164,7 +164,7 @@ def judged(verdict: Judgement | None) -> Json:
 
     return {
         "n": verdict.n,
-        "periods": round(verdict.independent, 1),
+        "periods": _tenths(verdict.independent),
         "too_short": verdict.too_short,
         "coverage": by_share(several(verdict.coverage)),
         "interval": by_share([_rounded(bounds) for bounds in verdict.interval]),
@@ -274,8 +274,12 @@ def _rounded(bounds: tuple[float, float]) -> list[float]:
 
 
 def _count(periods: float) -> str:
+    return f"{_tenths(periods):g}"
+
+
+def _tenths(periods: float) -> float:
     """At most one decimal, never up: 7.96 is not 8."""
-    return f"{floor(10 * periods + 1e-9) / 10:g}"
+    return floor(10 * periods + 1e-9) / 10
 
 
 # -- the days ---------------------------------------------------------------------------------------------------------

@@ -209,9 +209,15 @@ class _Peaks:
 def peak_of(
     history: History, method: str, look_back_days: int, kind: ScopePeakKind = ScopePeakKind.PEAK_OF_SUM
 ) -> ScopePeak:
-    """The peak of a history's places by a method, over the last days of it."""
-    window = slice(max(0, history.values.shape[1] - look_back_days), None)
-    return scope_peak(
+    """The peak of a history's places by a method, over its last days; days are counted from the look-back's first.
+
+    Nothing is looked at before anybody's first report: days of a book that was not kept yet are not days of silence.
+    """
+    start = max(0, history.values.shape[1] - look_back_days)
+    seen = history.reported[:, start:].any(axis=0)
+    unkept = int(seen.argmax()) if seen.any() else 0
+    window = slice(start + unkept, None)
+    found = scope_peak(
         history.values[:, window],
         history.reported[:, window],
         censored=history.censored[:, window],
@@ -220,6 +226,22 @@ def peak_of(
         method=method,
         silent_after_days=SILENT_AFTER_DAYS,
         scope_peak="sum" if kind == ScopePeakKind.SUM else "peak_of_sum",
+    )
+    return _later(found, unkept) if unkept else found
+
+
+def _later(found: ScopePeak, days: int) -> ScopePeak:
+    """The same peak, its days counted from so many days before."""
+
+    def moved(day: int | None) -> int | None:
+        return None if day is None else day + days
+
+    return found._replace(
+        window_from=moved(found.window_from),
+        window_to=moved(found.window_to),
+        own=tuple(o._replace(window_from=moved(o.window_from), window_to=moved(o.window_to)) for o in found.own),
+        last_reported=tuple(moved(day) for day in found.last_reported),
+        flagged=tuple((n, day + days) for n, day in found.flagged),
     )
 
 

@@ -148,7 +148,9 @@ def test_a_short_past_is_too_short_to_judge_and_says_how_many_periods_there_are(
 
 def test_periods_just_below_eight_are_not_rounded_up():
     verdict = scoring.judge(scoring.rolling_origin([WEEK[0]] * 400, 30, [100], 180, P))
-    assert "7.9 independent" in backtests.words(verdict._replace(independent=7.99), 12).en
+    almost = verdict._replace(independent=7.99)
+    assert "7.9 independent" in backtests.words(almost, 12).en
+    assert backtests.judged(almost)["periods"] == 7.9
 
 
 def test_a_month_with_more_than_a_tenth_missing_is_not_judged(city):

@@ -245,6 +245,20 @@ def test_p13_p15_a_bad_body_is_refused_in_words_and_leaves_no_trace(served: Serv
     assert digest(served.engine) == before
 
 
+def test_a_number_that_json_does_not_know_is_refused_with_what_to_write(served: Served) -> None:
+    body, _, _ = BAD_BODIES["NaN"]
+    says = {
+        language: served.client()
+        .post("/v1/receipts", content=body, headers={"Content-Type": "application/json", "Accept-Language": language})
+        .json()["detail"]
+        for language in ("en", "zh")
+    }
+    assert says == {
+        "en": "NaN is not JSON: write a number, or leave the field out.",
+        "zh": "NaN 不是 JSON：请填数字，或不填此项。",
+    }
+
+
 def test_p13_fifty_megabytes_are_refused(served: Served) -> None:
     answer = served.client().post(
         "/v1/receipts", content=b" " * 50_000_000, headers={"Content-Type": "application/json"}

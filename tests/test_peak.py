@@ -94,14 +94,15 @@ def plain_location(days, norm, width, min_days):
 
 def plain_scope(rows, active, norms, width, min_days):
     """(peak, last day of the window, share, known) for two locations or more, over look-backs of a window or more."""
-    own = [plain_location(row, norm, width, min_days)[0] for row, norm in zip(rows, norms, strict=True)]
+    judged = [plain_location(row, norm, width, min_days) for row, norm in zip(rows, norms, strict=True)]
+    own, by_norm = [found[0] for found in judged], [found[1] == "norm" for found in judged]
     total = len(rows[0])
     used, recent = [], False
     lowers = []
     for last in range(width - 1, total):
         window = range(last - width + 1, last + 1)
-        filled, lower, weight, whole, heads, members = [Fraction(0)] * 6
-        for row, alive, u in zip(rows, active, own, strict=True):
+        filled, lower, weight, whole, heads, members, declared = [Fraction(0)] * 7
+        for row, alive, u, norm in zip(rows, active, own, by_norm, strict=True):
             for day in window:
                 units, out = row[day]
                 if not alive[day]:
@@ -112,14 +113,20 @@ def plain_scope(rows, active, norms, width, min_days):
                 whole += u or 0
                 heads += u is not None and units is not None
                 members += u is not None
+                declared += norm and units is None and (u if any(own) else 1)
         reported, there = (weight, whole) if whole else (heads, members)
         lowers.append((lower / width, last))
         if there and reported / there >= Fraction(7, 10):
             used.append((filled / width, last, reported / there))
+        if there and (reported + declared) / there >= Fraction(7, 10):
             recent = recent or last >= total - 7
     unknown = [u is None and alive[-1] for u, alive in zip(own, active, strict=True)]
     if not used:
-        return None, None, False
+        standing = [(u, norm) for u, norm, alive in zip(own, by_norm, active, strict=True) if alive[-1]]
+        if not any(norm for _, norm in standing):
+            return None, None, False
+        added = max(sum(u for u, _ in standing if u is not None), max(lowers)[0])
+        return added, None, recent and not any(unknown)
     best = max(used, key=lambda window: window[:2])
     best = max(lowers) if max(lowers)[0] > best[0] else best
     return best[0], best[1], recent and not any(unknown)
@@ -175,7 +182,7 @@ def test_a_scope_is_judged_as_the_text_says(scope, min_days):
     assert [own.peak for own in found.own] == [
         plain_location(*pair, 7, min_days)[0] for pair in zip(rows, norm, strict=True)
     ]
-    if peak is not None:
+    if peak is not None and last is not None:
         assert sum(found.window_filled) / 7 == peak
 
 
@@ -304,7 +311,18 @@ def test_days_before_a_location_opened_are_neither_filled_nor_missed():
 
 def test_a_single_location_keeps_its_norm_where_nothing_was_reported():
     found = scope_peak(np.zeros((1, 60), dtype=int), np.zeros((1, 60), dtype=bool), norm=[40])
-    assert (found.peak, found.basis, found.window_to, found.known) == (40, "norm", None, False)
+    assert (found.peak, found.basis, found.window_to, found.known) == (40, "norm", None, True)
+
+
+def test_declared_norms_carry_a_scope_of_which_little_is_reported():
+    silent, used = np.zeros(60, dtype=int), np.full(60, 10)
+    values, reported = np.array([silent, silent]), np.zeros((2, 60), dtype=bool)
+    found = scope_peak(values, reported, norm=[10, 100])
+    assert (found.peak, found.basis, found.known) == (110, "norm", True)
+    one = scope_peak(np.array([used, silent]), np.array([reported[0] | True, reported[1]]), norm=[None, 100])
+    assert (one.peak, one.basis, one.known) == (110, "norm", True)
+    nobody = scope_peak(values, reported, norm=[10, None])
+    assert (nobody.peak, nobody.known, nobody.unknown) == (10, False, (1,))
 
 
 def test_the_policy_may_choose_the_sum_of_the_peaks():
