@@ -198,7 +198,7 @@ def add(session: Session, entry: Entry, new: NewCommitment) -> "CommitmentRow":
     scope = catalogue.require_place(session, new.scope, "/scope")
     _refuse_bad_terms(new)
     _refuse_bad_days(new, entry.today)
-    renewed = None if new.renews is None else _renewed(session, new, entry.today)
+    renewed = None if new.renews is None else _renewed(session, new, scope, entry.today)
     number = next_number(session, COMMITMENT_PREFIX, entry.today)
     values = {k: v for k, v in new._asdict().items() if k not in {"item", "scope", "renews"}}
     session.connection().execute(
@@ -375,14 +375,16 @@ def _refuse_bad_days(new: NewCommitment, today: date) -> None:
         raise fault("/verified_on", f"{new.verified_on} has not been yet: record a visit after it was made.")
 
 
-def _renewed(session: Session, new: NewCommitment, today: date) -> "CommitmentRow":
-    """The agreement that is renewed: of the same item and kind, and over before the new one begins."""
+def _renewed(session: Session, new: NewCommitment, scope: Place, today: date) -> "CommitmentRow":
+    """The agreement that is renewed: of the same item and kind, within the scope, over before the new one begins."""
     assert new.renews is not None  # noqa: S101 - the caller looked
     try:
         found = find(session, new.renews, today)
     except Unknown:
         found = None
-    if found is None or (found.item, found.promise.kind) != (new.item, new.kind):
+    same = found is not None and (found.item, found.promise.kind) == (new.item, new.kind)
+    if found is None or not same or not found.scope_path.startswith(scope.path):
+        # in the same words, so that nobody hears what was agreed elsewhere
         detail = f"There is no agreement {new.renews} of this kind on {new.item} to renew; see GET /v1/commitments."
         raise Invalid(detail, code="unknown_commitment", faults=[Fault("/renews", "unknown_commitment", detail)])
     if new.valid_from <= found.promise.valid_until:
@@ -568,7 +570,7 @@ def _note(
     journal.write(session, actor=entry.actor, now=entry.now, verb=verb, subject=number, before=before, after=after)
 
 
-_KNOWN = bindparam("known_at", type_=Moment)
+_AT, _KNOWN = bindparam("at", type_=Moment), bindparam("known_at", type_=Moment)
 _looked, _old = aliased(VISIT, name="looked"), aliased(COMMITMENT, name="old")
 _last_visit = (
     select(_looked.c.id)
@@ -611,7 +613,11 @@ _STANDING = (
     .join(ITEM, ITEM.c.id == COMMITMENT.c.item_id)
     .join(PLACE, PLACE.c.id == COMMITMENT.c.scope_id)
     .outerjoin(_old, _old.c.id == COMMITMENT.c.renews_id)
-    .outerjoin(ENDING, (ENDING.c.commitment_id == COMMITMENT.c.id) & (ENDING.c.recorded_at <= _KNOWN))
+    .outerjoin(
+        ENDING,
+        # ending is an act of its day: a day before it was told what held then
+        (ENDING.c.commitment_id == COMMITMENT.c.id) & (ENDING.c.recorded_at < _AT) & (ENDING.c.recorded_at <= _KNOWN),
+    )
     .outerjoin(VISIT, VISIT.c.id == _last_visit)
     .where(COMMITMENT.c.recorded_at <= _KNOWN)
 )

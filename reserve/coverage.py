@@ -57,7 +57,9 @@ class Board(NamedTuple):
 def board(session: Session, moment: When) -> Board:
     places = {place.id: place for place in catalogue.places(session)}
     rules = policy.in_force(session, moment.as_of, moment.known_at)
-    return Board(places, rules, changes.standing(session, known_at=moment.known_at))
+    # stating and taking back are acts of their day: what was said after a past day did not weigh on it
+    said_by = min((m for m in (moment.at, moment.known_at) if m is not None), default=None)
+    return Board(places, rules, changes.standing(session, known_at=said_by))
 
 
 def read(

@@ -216,7 +216,16 @@ def told(found: Found) -> explain.Told:
         deciding=_deciding(found),
         probability=None if found.shown is None else found.shown.probability,
         look_ahead_days=found.look_ahead_days,
+        short_by=None if found.binding is None or found.binding is found.ruling else found.binding.code,
+        below=_below(found),
     )
+
+
+def _below(found: Found) -> explain.Below | None:
+    rule = None if found.shown is None else found.shown.policy
+    if rule is None or rule.physical is None:
+        return None
+    return explain.Below(rule.physical, rule.code, rule.rate)
 
 
 def _deciding(found: Found) -> explain.Deciding | None:
@@ -256,10 +265,7 @@ def explanation(found: Found, said: explain.Told) -> Json:
     if cover is not None and cover.tightest_life is not None:
         last = day_of(case.as_of, cover.tightest_life - 1) or date.max
         tightest = (last, cover.tightest_life, cover.outlives)
-    policies = [
-        explain.PolicyTold(j.policy.code, j.policy.required_days, j.required, j.policy.source_text, j.rate)
-        for j in found.judged
-    ]
+    policies = [_policy_told(j) for j in found.judged]
     lines = [
         *explain.lines(said, _peak_told(found), policies, tightest),
         *explain.promise_lines(said, _promises_told(found), _with_promises(found)),
@@ -278,6 +284,14 @@ def explanation(found: Found, said: explain.Told) -> Json:
         "forecast": forecast(found),
         "lines": {"zh": [s.zh for s in lines], "en": [s.en for s in lines]},
     }
+
+
+def _policy_told(judged: Judged) -> explain.PolicyTold:
+    rule = judged.policy
+    parts = [explain.PartTold(p.name, p.required_days, p.required, p.days, p.units) for p in judged.parts]
+    return explain.PolicyTold(
+        rule.code, rule.required_days, judged.required, rule.source_text, judged.rate, parts if rule.in_parts else ()
+    )
 
 
 def _promise_rows(found: Found) -> Json:
@@ -370,12 +384,20 @@ def _promises_told(found: Found) -> list[PromiseTold]:
         for kind, rows in called.items()
         for coming in rows
     ]
-    return [*agreements, *under_way]
+    too_late = [
+        PromiseTold(c.number, promise.kind, c.supplier or "", 0, 0, c.expected_on, None, None, "too_late")
+        for c in found.supply.late
+        for promise in found.case.promises
+        if promise.number == c.commitment
+    ]
+    return [*agreements, *under_way, *too_late]
 
 
 def _called_of(found: Found, kind: CommitmentKind) -> list[Coming]:
+    """What was called of agreements and is reckoned with; what is too late is not."""
     kinds = {promise.number: promise.kind for promise in found.case.promises}
-    return [c for c in found.case.coming if c.commitment is not None and kinds.get(c.commitment) == kind]
+    late = {coming.number for coming in found.supply.late}
+    return [c for c in found.case.coming if kinds.get(c.commitment or "") == kind and c.number not in late]
 
 
 def _with_promises(found: Found) -> explain.WithPromises | None:

@@ -31,6 +31,14 @@ class Deciding(NamedTuple):
     look_ahead_days: int = 30
 
 
+class Below(NamedTuple):
+    """The days that `falls_below_on` is counted against: those that must lie there; at a policy's own rate, if any."""
+
+    required_days: Fraction
+    code: str
+    own_rate: Fraction | None
+
+
 class Told(NamedTuple):
     """The figures that reasons and explanations speak of."""
 
@@ -58,6 +66,10 @@ class Told(NamedTuple):
     probability: Fraction | None = None
     """Of falling below the required days within `look_ahead_days`."""
     look_ahead_days: int = 30
+    short_by: str | None = None
+    """The policy by which most is missing, where it is not the one whose days are told."""
+    below: Below | None = None
+    """What `falls_below_on` is about."""
 
 
 def units(number: int) -> str:
@@ -164,7 +176,11 @@ def _tail(told: Told) -> Sentence:
     assert told.days is not None and told.required_days is not None  # noqa: PT018, S101 - checked by the caller
     zh, en = "", ""
     if told.shortfall:
-        zh, en = f"，缺 {units(told.shortfall)} {told.item.base_unit}", f"; {units(told.shortfall)} are missing"
+        by = Sentence("", "")
+        if told.short_by is not None:
+            by = Sentence(f"按标准 {told.short_by} ", f"by policy {told.short_by} ")
+        zh = f"，{by.zh}缺 {units(told.shortfall)} {told.item.base_unit}"
+        en = f"; {by.en}{units(told.shortfall)} are missing"
     if told.peak and told.days < told.required_days <= told.usable / told.peak:
         plain = down(Fraction(told.usable) / told.peak)
         zh += f"：只除不看效期是 {plain} 天，但 {units(told.wasted_units)} 会在用到之前过期"
@@ -191,6 +207,8 @@ def _why_unknown(told: Told) -> Sentence:
         )
     missing = list(dict.fromkeys([*told.unknown, *told.silent]))
     who_zh, who_en = _named([p.name_zh for p in missing]), _named([p.name_en for p in missing])
+    if not missing and told.peak is not None:  # each has reported lately, and all together on too few days
+        who_zh, who_en = "近期上报的天数太少", "on too few days of late"
     if told.peak is None:
         return Sentence(
             f"没有足够的消耗上报，峰值未知：{who_zh or '无人上报'}。",
@@ -234,6 +252,16 @@ class PeakTold(NamedTuple):
     declared: Sequence[tuple[Place, Fraction]] = ()
 
 
+class PartTold(NamedTuple):
+    """A part of a policy: what it asks for, and the days or units that are there of it."""
+
+    name: str
+    required_days: Fraction | None
+    required: int
+    days: Fraction | None
+    units: int
+
+
 class PolicyTold(NamedTuple):
     """A policy's arithmetic; `rate` is units a day: the peak by its own method, or persons times norm."""
 
@@ -242,6 +270,8 @@ class PolicyTold(NamedTuple):
     required: int
     source_text: str
     rate: Fraction | None
+    parts: Sequence[PartTold] = ()
+    """Where it is judged in parts."""
 
 
 def lines(
@@ -252,8 +282,8 @@ def lines(
     if told.days is not None and told.peak:
         said += [_expiry_line(told, tightest), _days_line(told)]
     said += [_policy_line(policy) for policy in policies]
-    if told.falls_below_on is not None and told.runs_out_on is not None:
-        said.append(_dates_line(told))
+    if told.falls_below_on is not None and told.runs_out_on is not None and told.below is not None:
+        said.append(_dates_line(told, told.below))
     return said
 
 
@@ -349,6 +379,12 @@ def _policy_line(policy: PolicyTold) -> Sentence:
             f"Policy {policy.code}: {policy.required_days} days; how many units cannot be told while the peak is "
             f"unknown: “{policy.source_text}”",
         )
+    if policy.parts:
+        told = [_part_said(part, policy.rate) for part in policy.parts]
+        return Sentence(
+            f"标准 {policy.code}：{'；'.join(part.zh for part in told)}：“{policy.source_text}”",
+            f"Policy {policy.code}: {'; '.join(part.en for part in told)}: “{policy.source_text}”",
+        )
     if policy.required_days is None or policy.rate is None:
         work = units(policy.required)
     else:
@@ -359,11 +395,38 @@ def _policy_line(policy: PolicyTold) -> Sentence:
     )
 
 
-def _dates_line(told: Told) -> Sentence:
+_OF = {
+    "physical": Sentence("实物", "stock alone"),
+    "contracted": Sentence("协议", "contracts alone"),
+    "whole": Sentence("实物加协议", "stock and contracts"),
+}
+
+
+def _part_said(part: PartTold, rate: Fraction | None) -> Sentence:
+    name = _OF[part.name]
+    if part.required_days is None or rate is None:
+        work, have = units(part.required), Sentence(units(part.units), units(part.units))
+    else:
+        work = f"{plain(part.required_days)} x {plain(rate)} = {units(part.required)}"
+        there = "-" if part.days is None else down(part.days, 2)
+        have = Sentence(f"{there} 天", f"{there} days")
+    return Sentence(f"{name.zh}应有 {work}，现有 {have.zh}", f"{name.en} {work} required, {have.en} there")
+
+
+def _dates_line(told: Told, below: Below) -> Sentence:
+    days = plain(below.required_days)
+    if below.own_rate is None:
+        return Sentence(
+            f"按峰值用：{told.falls_below_on} 起不足 {days} 天，{told.runs_out_on} 起不够一整天",
+            f"Used at the peak: below {days} days from {told.falls_below_on}, "
+            f"first day not met in full {told.runs_out_on}",
+        )
+    rate = plain(below.own_rate)
     return Sentence(
-        f"按峰值用：{told.falls_below_on} 起不足 {told.required_days} 天，{told.runs_out_on} 起不够一整天",
-        f"Used at the peak: below {told.required_days} days from {told.falls_below_on}, "
-        f"first day not met in full {told.runs_out_on}",
+        f"按标准 {below.code} 每日用 {rate}：{told.falls_below_on} 起不足 {days} 天；"
+        f"按峰值用：{told.runs_out_on} 起不够一整天",
+        f"Used at {rate} a day as policy {below.code} plans: below {days} days from {told.falls_below_on}; "
+        f"used at the peak: first day not met in full {told.runs_out_on}",
     )
 
 
@@ -398,6 +461,7 @@ _WHY_NOT = {
     "not_verified": Sentence("核查已过期", "nobody has verified it"),
     "all_called": Sentence("已全部启动", "all of it has been called up"),
     "nothing_seen": Sentence("核查时没有见到货", "the last visit saw nothing"),
+    "too_late": Sentence("已启动，逾期一周以上未到", "it was called and is more than a week late"),
 }
 _KINDS = {"contract": Sentence("协议储备", "Contract"), "capacity": Sentence("产能储备", "Capacity")}
 
@@ -434,6 +498,8 @@ def _promise_line(promise: PromiseTold) -> Sentence:
         why = _WHY_NOT[promise.why]
         since_zh = f"（上次核查 {promise.seen_on}）" if promise.why == "not_verified" else ""
         since_en = f" since {promise.seen_on}" if promise.why == "not_verified" else ""
+        if promise.why == "too_late":
+            since_zh, since_en = f"（应于 {promise.first}）", f", expected on {promise.first}"
         return Sentence(f"{kind.zh} {name} 不计：{why.zh}{since_zh}", f"{kind.en} {name} counts 0: {why.en}{since_en}")
     rate_zh, rate_en = ("每日 ", " a day") if promise.kind == "capacity" and promise.valid_until else ("", "")
     day = "?" if promise.first is None else promise.first
@@ -475,12 +541,15 @@ def forecast_lines(told: Told, forecast: ForecastTold) -> list[Sentence]:
         why = _NO_FORECAST[forecast.reason]
         return [Sentence(f"不作预测：{why.zh}", f"No forecast: {why.en}")]
     mean, level, typical = (_tidy(n) for n in (forecast.mean, forecast.level, forecast.window_mean))
+    without = (
+        Sentence("不计下述已知变化，", "Before the known changes below: ") if forecast.changes else Sentence("", "")
+    )
     said = [
         Sentence(
-            f"预计今后 {forecast.horizon_days} 天用量 {mean} = {forecast.horizon_days} x "
+            f"{without.zh}预计今后 {forecast.horizon_days} 天用量 {mean} = {forecast.horizon_days} x "
             f"（近期水平 {level} + {forecast.window_days} 天平均 {typical}）/ 2，标准差 {_tidy(forecast.deviation)}，"
             f"补齐的缺报占 {forecast.share_filled:.1%}",
-            f"Use expected in the next {forecast.horizon_days} days {mean} = {forecast.horizon_days} x "
+            f"{without.en}Use expected in the next {forecast.horizon_days} days {mean} = {forecast.horizon_days} x "
             f"(recent level {level} + mean of {forecast.window_days} days {typical}) / 2, standard deviation "
             f"{_tidy(forecast.deviation)}; {forecast.share_filled:.1%} of it filled in for missing reports",
         )
@@ -489,7 +558,7 @@ def forecast_lines(told: Told, forecast: ForecastTold) -> list[Sentence]:
         shares = sorted(forecast.quantiles.items())
         zh = "，".join(f"{share:.0%} 的把握不超过 {units(n)}" for share, n in shares)
         en = ", ".join(f"{share:.0%} sure of no more than {units(n)}" for share, n in shares)
-        said.append(Sentence(f"其中 {zh}", f"Of that {en}"))
+        said.append(Sentence(f"{without.zh}其中 {zh}", f"{without.en}Of that {en}"))
     for first, last, factor, why_changed in forecast.changes:
         said.append(
             Sentence(

@@ -27,7 +27,6 @@ from reserve.supply import Coming
 DEFAULT_METHOD = "rolling_mean_max"
 DEFAULT_LOOK_BACK_DAYS = 365
 DEFAULT_LOOK_AHEAD_DAYS = 30
-DEFAULT_VERIFIED_WITHIN_DAYS = 180
 SILENT_AFTER_DAYS = 7
 
 
@@ -147,7 +146,8 @@ def find(case: Situation, *, days: int | None = None) -> Found:
     method = case.method or (ruling.method if ruling else DEFAULT_METHOD)
     look_back = ruling.look_back_days if ruling else DEFAULT_LOOK_BACK_DAYS
     peak = peaks.of(method, look_back, ruling.scope_peak if ruling else ScopePeakKind.PEAK_OF_SUM)
-    under_way = _supply(case, ruling.verified_within_days if ruling else DEFAULT_VERIFIED_WITHIN_DAYS)
+    strictest = min((rule.verified_within_days for rule in case.policies), default=commitments.VERIFIED_WITHIN_DAYS)
+    under_way = _supply(case, strictest)
     use = outlook.use_of(case.history, case.as_of)
     ahead = None
     if isinstance(use, Use) and (peak.peak or any(rule.rate for rule in case.policies)):

@@ -106,7 +106,8 @@ def judge(rule: PolicyRow, lots: Sequence[Lot], peak: Peak, promised: Promised, 
         rate=own.rate,
         days=cover.days,
         parts=tuple(parts),
-        verdict=levels.worst(part.verdict for part in parts),
+        # that nothing needs to lie there says nothing of what is to be promised
+        verdict=levels.worst(part.verdict for part in parts if part.required_days),
         below=below,
     )
 

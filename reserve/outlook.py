@@ -152,7 +152,8 @@ def ahead(
     )
     quantity = np.array([units for units, _ in lots], dtype=np.float64)
     life = np.array([np.inf if days is None else days for _, days in lots], dtype=np.float64)
-    return Ahead(use, seed, drawn, (quantity, life), tuple(arrivals))
+    # a slip of the unit times a campaign may draw more in a day than stock is followed along
+    return Ahead(use, seed, np.minimum(drawn, paths.MOST, out=drawn), (quantity, life), tuple(arrivals))
 
 
 # -- the history ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ def project(case: Situation, days: int, *, receipts: bool) -> Json:
     found = figures.find(case, days=min(days, MAX_LOOK_AHEAD_DAYS))
     path = None if found.peak.peak is None else depletion.at_peak(found.held.dated, found.peak.peak, days)
     shown_by = found.shown
+    required, required_days = _required(found)
     return {
         "scope": case.scope.code,
         "item": case.item.code,
@@ -34,8 +36,8 @@ def project(case: Situation, days: int, *, receipts: bool) -> Json:
         "dates": [iso(case.as_of + timedelta(days=n)) for n in range(days + 1)],
         "at_peak": path and [rounded(units) for units in path.on_hand],
         "days_at_peak": path and path.coverage and [floored(d) for d in path.coverage],
-        "required": found.cover.required if found.cover and found.required_days else None,
-        "required_days": found.required_days,
+        "required": required,
+        "required_days": required_days,
         "expiring": path and [rounded(units) for units in path.lost],
         "receipts_counted": receipts,
         "receipts": _receipts(found, days),
@@ -84,7 +86,16 @@ def _rule(found: Found) -> tuple[Fraction, Fraction | None]:
     by = found.shown
     if by is None or by.rate is None:
         return found.peak.peak or Fraction(0), None
-    return by.rate, by.policy.physical
+    return by.rate, by.policy.physical or None
+
+
+def _required(found: Found) -> tuple[int | None, float | int | None]:
+    """What stock itself must hold by the policy that the row shows: units, as far as its rate is known, and days."""
+    by = found.shown
+    if by is None or by.policy.physical is None:
+        return None, None
+    days = _tidy(float(by.policy.physical))
+    return (None if by.rate is None else ceil(by.rate * by.policy.physical)), days
 
 
 def _bands(values: NDArray[np.float64], length: int) -> Json:

@@ -1,10 +1,9 @@
 """How breaks of the rule were announced, from the kept trend: was each warned of in time, did each warning come true.
 
-A break is the first day on which coverage is below what is required after a day on which it was not. A warning is the
+A break is the first day on which a rule is broken (orange or red) after a day on which none was. A warning is the
 first day of a run of days that are blue or worse while the rule still holds. Days that cannot be judged count as none.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
@@ -94,18 +93,18 @@ def words(found: Score) -> Sentence:
 
 def _kept(session: Session, item: ItemRow, scope: Place, first: date, last: date) -> list[Day]:
     asked = {"scope": scope.id, "item": item.id, "first": first, "last": last}
-    days = []
-    for day, level, text in session.connection().execute(_DAYS, asked):
-        row = json.loads(text)
-        covered, required = row["days_of_coverage"], row["required_days"]
-        if level != Level.UNKNOWN and covered is not None and required is not None:
-            broken = covered < required
-            days.append(Day(day, broken, not broken and SEVERITY[Level(level)] >= SEVERITY[Level.BLUE]))
-    return days
+    rows = session.connection().execute(_DAYS, asked)
+    return [_day(day, Level(level)) for day, level in rows if level != Level.UNKNOWN]
+
+
+def _day(day: date, level: Level) -> Day:
+    """By the level alone: orange and red are a rule that is broken, whatever it counts in and of whichever part."""
+    broken = SEVERITY[level] >= SEVERITY[Level.ORANGE]
+    return Day(day, broken, not broken and level != Level.NORMAL)
 
 
 _DAYS = (
-    select(COVERAGE_DAY.c.day, COVERAGE_DAY.c.level, COVERAGE_DAY.c.row)
+    select(COVERAGE_DAY.c.day, COVERAGE_DAY.c.level)
     .where(
         COVERAGE_DAY.c.scope_id == bindparam("scope"),
         COVERAGE_DAY.c.item_id == bindparam("item"),

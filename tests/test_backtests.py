@@ -432,6 +432,16 @@ def keep(session, pattern, *, required=30):
     session.connection().execute(insert(coverage.COVERAGE_DAY), rows)
 
 
+def test_a_break_is_one_of_the_rule_that_judges_whatever_days_the_row_shows(city):
+    """Ten days must lie there of thirty: 15 days are below 30 and break nothing."""
+    with database.writing(city) as session:
+        keep(session, "." * 20 + "w" * 20 + "x" * 10, required=60)
+        item, place = catalogue.item(session, "N95"), catalogue.place(session, CITY)
+        world = coverage.board(session, coverage.when(None, now=NOW, zone=SHANGHAI))
+        first = TODAY - timedelta(days=60)
+        assert warned.of_item(session, world, item, place, first=first, last=TODAY) == Score(1, 1, 1, 1, 0)
+
+
 # -- over HTTP and at the machine -------------------------------------------------------------------------------------
 
 

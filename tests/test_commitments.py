@@ -648,3 +648,12 @@ def test_a_past_day_is_told_as_it_was_and_as_it_was_known(city: Engine) -> None:
     assert (then.seen, then.called, then.seen_on) == (60, 0, date(2026, 4, 5))
     assert (before.seen, before.seen_on) == (None, SIGNED)
     assert (known.seen, known.called, known.valid_until) == (None, 0, UNTIL)
+
+
+def test_h1_a_renewal_tells_nobody_what_was_agreed_elsewhere(served, manager):
+    number, county = sign(manager), served.client("manager", "371425")
+    told = [
+        county.post("/v1/commitments", json=contract(scope="371425", renews=named)).json()["detail"]
+        for named in (number, "CM-20260401-000099")
+    ]
+    assert told[0].replace(number, "") == told[1].replace("CM-20260401-000099", "")

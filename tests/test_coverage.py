@@ -18,6 +18,8 @@ from sqlalchemy import event, text
 from reserve import (
     assessment,
     catalogue,
+    changes,
+    commitments,
     coverage,
     database,
     ledger,
@@ -27,10 +29,12 @@ from reserve import (
     reporting,
     stock,
 )
+from reserve.changes import NewChange
+from reserve.commitments import NewCommitment
 from reserve.coverage import TableQuestion
 from reserve.errors import Busy
 from reserve.ledger import IssueLine, ReceiptLine
-from reserve.model import LocationKind, PolicyKind, Purpose
+from reserve.model import CommitmentKind, LocationKind, PolicyKind, Purpose
 from reserve.policy import NewPolicy
 from reserve.reporting import Report
 
@@ -251,6 +255,12 @@ PLENTY = [lying(10**6)]
             "unknown",
             "consumption_unknown",
             "upper bound",
+        ),
+        (
+            situation(PLENTY, used([[5]], [[True] * 4 + [False] * 3]), [rule(required_days=30)]),
+            "unknown",
+            "consumption_unknown",
+            "not fully reported (on too few days of late)",
         ),
         (situation([], used([[5]]), [rule(required_days=30)]), "red", "nothing_usable", "150 are missing"),
         (situation([lying(9, 0)], used([[5]]), [rule(required_days=30)]), "red", "nothing_usable", "Nothing usable"),
@@ -539,6 +549,30 @@ def test_d4_changing_a_policy_never_rewrites_an_earlier_day(city):
     add_policy(city, 60, effective_from=date(2026, 4, 7), now=evening(6))
     assert ask(city, as_of=date(2026, 4, 6), now=evening(9)).row == days[date(2026, 4, 6)]["371400"]
     assert ask(city, as_of=date(2026, 4, 7), now=evening(9)).row["required_days"] == 60
+
+
+def test_d7_what_is_ended_or_stated_today_does_not_change_what_yesterday_was_told(city):
+    add_policy(city)
+    for day in range(1, 60):
+        report(city, 90 + day % 20, TODAY - timedelta(days=day))
+    line = NewCommitment(CommitmentKind.CAPACITY, "N95", "371400", "S", 5, TODAY, date(2026, 12, 31), units_per_day=20)
+    promised = database.transact(city, lambda session: commitments.add(session, entry(), line)).promise.number
+    campaign = NewChange("371400", TODAY, TODAY + timedelta(days=40), 1500, "campaign")
+    stated = database.transact(city, lambda session: changes.make(session, entry(), campaign)).id
+    receive(city, ("A", 3000, LATER, "N95"))
+    later, yesterday = NOW + timedelta(days=5), TODAY + timedelta(days=4)
+    before = ask(city, as_of=yesterday, now=later)
+
+    def act(session):
+        told = entry(now=later)
+        commitments.end(session, told, promised, ended_on=told.today - timedelta(days=1), reason="gone")
+        changes.end(session, told, stated, "put off")
+        changes.make(session, told, NewChange("371400", told.today, told.today, 9000, "fair"))
+
+    database.transact(city, act)
+    after = ask(city, as_of=yesterday, now=later)
+    assert (after.row, after.explanation) == (before.row, before.explanation)
+    assert ask(city, now=later).row["commitments"][0]["why"] == "ended"
 
 
 def test_known_at_reproduces_the_number_before_a_correction(stocked):

@@ -103,6 +103,13 @@ def test_the_projection_says_of_stock_alone_what_the_row_says_however_far_it_loo
             assert receipts or chance == row["probability_below_required"]
 
 
+def test_a_slip_of_the_unit_under_a_campaign_is_still_assessed():
+    """Some paths of this day draw more than 10^18 units: a row that raises would stay as it was for ever."""
+    history = used([[0] * 130 + [10**15] + [0] * 234])
+    case = situation([lying(10**15)], history, [RULE], factor=np.full(90, 100.0))
+    assert row_of(case._replace(as_of=TODAY + timedelta(days=1)))["level"] == "red"
+
+
 def test_few_reports_or_many_gaps_give_no_forecast_and_say_why():
     def reason(history):
         found = assessment.assess(situation([lying(9000)], history, [RULE]))
@@ -161,6 +168,9 @@ def test_e3_a_known_change_moves_the_forecast_from_its_day_and_is_named_with_its
             "actor": "Li",
         }
     ]
+    said = [line for line in more.explanation["lines"]["en"] if "in the next 30 days" in line or "Of that" in line]
+    assert len(said) == 2
+    assert all(line.startswith("Before the known changes below: ") for line in said), "the paths use more than that"
     plain, moved = (projection.project(c, 30, receipts=False) for c in (case, case._replace(**known(0.0, 5, 9))))
     assert plain["use"]["p50"][:5] == pytest.approx(moved["use"]["p50"][:5], rel=0.03, abs=3)
     assert moved["use"]["p50"][5] == moved["use"]["p50"][10], "nothing is used on days of which that is known"
@@ -170,8 +180,10 @@ def test_weekdays_that_are_closed_stay_closed():
     use = used([[70, 70, 70, 70, 70, 0, 0]])
     path = projection.project(situation([lying(9000)], use, [RULE]), 28, receipts=False)
     daily = np.diff(path["use"]["p50"])
-    closed = [day for day in range(28) if (TODAY + timedelta(days=day - 364)).toordinal() and daily[day] == 0]
-    assert len(closed) == 8
+    opened = (TODAY - timedelta(days=365)).weekday()
+    at_rest = {(opened + 5) % 7, (opened + 6) % 7}
+    closed = [day for day in range(28) if (TODAY + timedelta(days=day)).weekday() in at_rest]
+    assert [day for day in range(28) if daily[day] == 0] == closed
 
 
 # -- redone from the explanation --------------------------------------------------------------------------------------
@@ -280,14 +292,23 @@ def test_c2_c3_a_promise_that_does_not_count_says_why_in_the_row_and_in_words(ch
     assert ("since" in line) == (why == "not_verified")
 
 
+def test_c3_a_look_counts_in_the_row_as_long_as_the_strictest_policy_says():
+    strict = rule("PP", PolicyKind.PERSONS, required_days=30, persons=1000, norm_per_1000=1000, verified_within_days=20)
+    for policies in ([strict], [RULE, strict]):
+        row = row_of(situation([lying(12_000)], K1, policies, promises=[contract(20_000, 10)]))
+        assert (row["commitments"][0]["why"], row["days_with_contract"]) == ("not_verified", 12.0)
+
+
 def test_c5_what_was_called_is_under_way_and_counted_once():
     called = [contract(20_000, 10, called=8000)]
     under_way = [order(8000, 4, kind="call_up", commitment="CM-1")]
     row = row_of(situation([lying(12_000)], K1, [RULE], promises=called, coming=under_way))
     assert row["days_with_contract"] == 32.0
     late = [order(8000, -8, kind="call_up", commitment="CM-1")]
-    row = row_of(situation([lying(12_000)], K1, [RULE], promises=called, coming=late))
-    assert row["days_with_contract"] == 24.0, "a week too late is not counted on"
+    found = assessment.assess(situation([lying(12_000)], K1, [RULE], promises=called, coming=late))
+    assert found.row["days_with_contract"] == 24.0, "a week too late is not counted on"
+    (line,) = [line for line in found.explanation["lines"]["en"] if "PR-1" in line]
+    assert line.startswith("Contract PR-1 振华防护 counts 0: it was called and is more than a week late, expected on")
 
 
 def test_the_days_with_promises_are_redone_from_the_explanation_alone():
@@ -349,6 +370,30 @@ def test_c6_each_part_is_judged_alone_and_the_reason_names_the_worst(units, prom
         assert words in found.reason.en
 
 
+def test_what_is_missing_by_another_policy_is_not_said_of_the_days():
+    rules = [RULE, rule("Q", PolicyKind.QUANTITY, quantity=34_000)]
+    found = assessment.assess(situation([lying(29_000)], K1, rules))
+    assert found.reason.en == "29.0 days usable, 30 required; by policy Q 5,000 are missing."
+    alone = assessment.assess(situation([lying(29_000)], K1, [RULE]))
+    assert alone.reason.en == "29.0 days usable, 30 required; 1,000 are missing."
+
+
+def test_d5_the_parts_of_a_policy_are_told_with_their_own_arithmetic():
+    def line(policy):
+        found = assessment.assess(situation([lying(60_000)], K1, [policy], promises=[contract(25_000, 5)]))
+        (told,) = [line for line in found.explanation["lines"]["en"] if line.startswith("Policy ")]
+        return told
+
+    assert line(TEN_AND_TWENTY).startswith(
+        "Policy PARTS: stock alone 10 x 1,000 = 10,000 required, 60.00 days there; contracts alone 20 x 1,000 = 20,000"
+        " required, 25.00 days there; stock and contracts 30 x 1,000 = 30,000 required, 85.00 days there: “"
+    )
+    long = rule("LONG", required_days=30, contracted_days=60)
+    assert "contracts alone 60 x 1,000 = 60,000 required" in line(long), "30 x 1,000 is not 60,000"
+    plan = rule("KIND", PolicyKind.QUANTITY, quantity=10_000, physical_percent=70)
+    assert "stock alone 7,000 required, 60,000 there; stock and contracts 10,000 required, 85,000 there" in line(plan)
+
+
 def test_c6_seventy_per_cent_must_lie_there():
     plan = rule("KIND", PolicyKind.QUANTITY, quantity=10_000, physical_percent=70)
     days = rule("DAYS", required_days=30, physical_percent=70)
@@ -365,6 +410,41 @@ def test_c6_seventy_per_cent_must_lie_there():
     assert judged(7000, 2999, plan).level == "orange"
     assert judged(60_000, 9000, days).level == "normal"
     assert judged(20_999, 90_000, days).level == "orange"
+
+
+@pytest.mark.parametrize("terms", [{"physical_days": 0, "contracted_days": 30}, {"physical_percent": 0}])
+def test_a_policy_that_asks_for_promises_alone_is_not_held_where_nothing_is_used_and_nothing_promised(terms):
+    found = assessment.assess(situation([], used([[0]]), [rule(required_days=30, **terms)]))
+    assert (found.row["level"], found.row["reason_code"]) == ("unknown", "no_consumption")
+
+
+def test_d5_the_line_of_dates_says_which_days_and_at_what_rate():
+    def line(policy, units):
+        found = assessment.assess(situation([lying(units)], K1, [policy]))
+        (said,) = [line for line in found.explanation["lines"]["en"] if "first day not met in full" in line]
+        return said, found.row["falls_below_on"]
+
+    said, below = line(rule(required_days=30, physical_days=10), 15_000)
+    assert said.startswith(f"Used at the peak: below 10 days from {below}"), "15 days are below 30 today"
+    said, below = line(rule("PP", PolicyKind.PERSONS, required_days=70, persons=200, norm_per_1000=1000), 20_000)
+    assert said.startswith(f"Used at 200 a day as policy PP plans: below 70 days from {below}; used at the peak")
+
+
+@pytest.mark.parametrize(
+    ("policy", "required", "days"),
+    [
+        (RULE, 30_000, 30),
+        (rule("PARTS", required_days=30, physical_days=10), 10_000, 10),
+        (rule("PP", PolicyKind.PERSONS, required_days=70, persons=200, norm_per_1000=1000), 14_000, 70),
+        (rule("NONE", required_days=30, physical_days=0, contracted_days=30), 0, 0),
+        (rule("KIND", PolicyKind.QUANTITY, quantity=10_000), None, None),
+    ],
+)
+def test_the_line_that_the_projection_draws_is_what_the_policy_asks_of_stock(policy, required, days):
+    case = situation([lying(20_000)], K1, [policy])
+    path, row = projection.project(case, 30, receipts=False), row_of(case)
+    assert (path["required"], path["required_days"]) == (required, days)
+    assert path["probability_below_required"] == row["probability_below_required"]
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import date, timedelta
+from hashlib import sha256
 from math import floor
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from outbreaks import census, dezhou, lombardia, manager, model, row
 from refusing import at_once, refused, scalar, sound, unchanged
 from served import Served, issue, receipt, rows_of_use
+from sqlalchemy import text
 
 from api.console import call
 from forecasting import epidemic
@@ -359,6 +361,21 @@ def test_a_chart_says_in_words_what_its_lines_show(served: Served, lang: str, th
     assert "WAVE" in words
     assert b"style=" not in drawn.content + together.content
     assert client.get("/v1/scenarios/MODEL/chart.svg?item=VENT").status_code == 404
+
+
+def test_what_a_run_gave_is_under_the_seal_of_the_journal(served: Served) -> None:
+    client = manager(served)
+    state(client, census("CITY"))
+    client.post("/v1/scenarios/CITY/runs", json={})
+    with served.engine.connect() as connection:
+        kept = connection.execute(text("SELECT result FROM scenariorun ORDER BY run")).scalars()
+        digests = [sha256(result.encode()).hexdigest() for result in kept]
+        told = connection.execute(
+            text("SELECT after FROM journal WHERE subject = 'scenario CITY' AND verb = 'scenario.run' ORDER BY id")
+        ).scalars()
+        entries = [json.loads(after) if isinstance(after, str) else after for after in told]
+    assert [entry["result_sha256"] for entry in entries] == digests
+    assert len(digests) == 2
 
 
 def test_a_county_sees_its_own_scenarios_and_no_other(served: Served) -> None:
