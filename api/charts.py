@@ -35,7 +35,7 @@ DARK: Final = {
 _lock: Final = Lock()
 
 
-def bar_share(days: float | None, required: int | None) -> float | None:
+def bar_share(days: float | None, required: float | None) -> float | None:
     """Return the filled per cent of a bar that ends at twice the requirement, so that all required lines align."""
     if days is None or not required:
         return None

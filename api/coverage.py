@@ -13,8 +13,7 @@ from sqlmodel import Session
 from api import exports
 from api.desk import AtDesk, Desk, answer, language_of, moment, page, place_in_path, read_cursor, unchanged
 from api.stock import CodeAsked, Limit, aware, past_day
-from forecasting.peak import parse_method
-from reserve import assessment, backtests, catalogue, coverage, evidence, figures, projection, readings
+from reserve import assessment, backtests, catalogue, coverage, evidence, figures, policy, projection, readings
 from reserve.access import Actor
 from reserve.assessment import Assessment, Situation
 from reserve.catalogue import ItemRow, Place
@@ -164,20 +163,21 @@ def _situations(session: Session, desk: Desk, place: Place, items: list[ItemRow]
     as_of, known_at, method = asked
     now = desk.clock()
     today = now.astimezone(desk.zone).date()
-    if method is not None:
-        _require_method(method)
     past = None if as_of is None else past_day(as_of, today)
     at = coverage.when(past, now=now, zone=desk.zone, known_at=aware(known_at))
     world = coverage.board(session, at)
     for item in items:
-        yield from coverage.read(session, world, item, [place], at, method)
+        for case in coverage.read(session, world, item, [place], at, method):
+            if method is not None:
+                _require_method(method, case)
+            yield case
 
 
-def _require_method(method: str) -> None:
-    try:
-        parse_method(method)
-    except ValueError as error:
-        raise Invalid(str(error), code="unknown_method") from None
+def _require_method(method: str, case: Situation) -> None:
+    """A window no wider than what the policies of the row look back on."""
+    look_back = max([assessment.DEFAULT_LOOK_BACK_DAYS, *(rule.look_back_days for rule in case.policies)])
+    if problem := policy.method_problem(method, look_back):
+        raise Invalid(problem, code="unknown_method")
 
 
 def _recomputed(

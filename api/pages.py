@@ -216,7 +216,7 @@ def lead(reader: Reader, rows: list[Fact]) -> str:
     opening = reader.t(f"lead.{kind}") + reader.t("colon")
     if kind == "unknown" or row["days_of_coverage"] is None:
         return f"{opening}{item}{reader.t('colon')}{row['reason'][lang]}"
-    days, required = words.days(row["days_of_coverage"]), row["required_days"]
+    days, required = words.days(row["days_of_coverage"]), required_days(row)
     parts = [reader.t("lead.days" if required else "lead.days.only", item=item, days=days, required=required)]
     if kind == "below":
         parts.append(reader.t("lead.short", units=words.units(lang, row["shortfall"], row["base_unit"])))
@@ -236,9 +236,16 @@ def since_when(alerts: list[Fact], scope: str) -> dict[str, Fact]:
     return latest
 
 
+def required_days(row: Fact) -> float | None:
+    """The days that stock at the peak is held against: of a policy in parts those that must lie there."""
+    judged = row.get("judged")  # rows of an earlier version have none
+    days: float | None = judged["required_days"] if judged and judged["peak"] else row["required_days"]
+    return days
+
+
 def told(reader: Reader, row: Fact, since: Mapping[str, Fact]) -> Fact:
     """Return a coverage row as it is written on a page."""
-    days, required, peak = row["days_of_coverage"], row["required_days"], row["peak_daily"]
+    days, required, peak = row["days_of_coverage"], required_days(row), row["peak_daily"]
     last = since.get(row["item"])
     bound = "≤ " if row["level"] == "unknown" else ""
     return {

@@ -16,15 +16,14 @@ from reserve.explain import PromiseTold
 from reserve.figures import SILENT_AFTER_DAYS, Found, day_of
 from reserve.judging import Judged, Part
 from reserve.lots import life
-from reserve.model import CommitmentKind
+from reserve.model import CommitmentKind, PolicyKind
 from reserve.model import ScopePeak as ScopePeakKind
 from reserve.outlook import BLOCK_DAYS, PATHS, USE_AT, Use
 from reserve.supply import Coming
 
 Json = dict[str, Any]
 
-ENDS_SOON_DAYS = 60
-"""So long before its last day an agreement says that it ends."""
+USE_TOLD = (0.5, 0.9, 0.95)
 
 
 # -- the row ----------------------------------------------------------------------------------------------------------
@@ -59,6 +58,7 @@ def row(found: Found, told: explain.Told) -> Json:
         "runs_out_on": iso(found.runs_out_on),
         "probability_below_required": _probability(found),
         "expected": _expected(found),
+        "judged": _judged_by(found),
         "level": found.verdict.level.value,
         "reason_code": found.verdict.reason,
         "sealed": None,
@@ -111,7 +111,7 @@ def _commitment(found: Found, counted: Counted) -> Json:
         "valid_until": iso(promise.valid_until),
         "seen_on": iso(promise.seen_on),
         "why": counted.why,
-        "ends_soon": commitments.ends_within(promise, as_of, ENDS_SOON_DAYS),
+        "ends_soon": commitments.ends_within(promise, as_of),
     }
 
 
@@ -133,7 +133,29 @@ def _expected(found: Found) -> Json:
     }
     if not isinstance(use, Use):
         return {**told, "reason": use.reason}
-    return {**told, "use_30_days": {"mean": round(use.mean), **_percentiles(use.quantiles((0.5, 0.9, 0.95)))}}
+    mean, quantiles = use.mean, use.quantiles(USE_TOLD)
+    if found.ahead is not None and found.case.factor is not None and found.ahead.demand.shape[1] >= BLOCK_DAYS:
+        mean, quantiles = found.ahead.use_of_days(BLOCK_DAYS, USE_TOLD)
+    told["use_30_days"] = {"mean": round(mean), **_percentiles(quantiles)}
+    if shown is None or shown.probability is None:
+        told["reason"] = (
+            "no_policy" if not found.judged else "no_consumption" if not found.peak.peak else "nothing_asked"
+        )
+    return told
+
+
+def _judged_by(found: Found) -> Json | None:
+    """The days and the rate that stock is judged by, where a policy in days does: as scenarios and pages need them."""
+    by = found.shown
+    if by is None or by.rate is None or by.policy.physical is None:
+        return None
+    days = by.policy.physical
+    return {
+        "policy": by.policy.code,
+        "required_days": int(days) if days.denominator == 1 else float(days),
+        "rate": explain.exact(by.rate),
+        "peak": by.policy.kind == PolicyKind.DAYS,
+    }
 
 
 def _percentiles(quantiles: dict[float, int]) -> Json:
@@ -242,6 +264,8 @@ def _deciding(found: Found) -> explain.Deciding | None:
         required=part.required,
         shortfall=part.shortfall,
         probability=judged.probability if part.name == "physical" else None,
+        falls_below_on=None if part.facts is None else day_of(found.case.as_of, part.facts.falls_below_day),
+        lead_time_days=judged.policy.lead_time_days,
         look_ahead_days=judged.policy.looks_ahead,
     )
 

@@ -29,6 +29,8 @@ class Deciding(NamedTuple):
     shortfall: int
     probability: Fraction | None = None
     look_ahead_days: int = 30
+    falls_below_on: date | None = None
+    lead_time_days: int = 14
 
 
 class Below(NamedTuple):
@@ -136,23 +138,41 @@ _PARTS = {
 }
 
 
+_HAVE = {
+    "physical": Sentence("可用", "usable"),
+    "contracted": Sentence("协议", "promised"),
+    "whole": Sentence("合计", "in all"),
+}
+
+
 def _by_another(told: Told, rule: Deciding) -> Sentence:
     """Judged by a policy other than days at the peak, or by a part of one: it is named, with its own numbers."""
     unit = told.item.base_unit
     part = Sentence("", "") if rule.part is None else _PARTS[rule.part]
+    have = _HAVE[rule.part or "physical"]
     zh, en = f"按标准 {rule.code} {part.zh}".rstrip(), f"By policy {rule.code}{part.en}"
     if rule.days is not None and rule.required_days is not None:
-        zh += f"，可用 {down(rule.days)} 天，要求 {plain(rule.required_days)} 天"
-        en += f", {down(rule.days)} days usable, {plain(rule.required_days)} required"
+        zh += f"，{have.zh} {down(rule.days)} 天，要求 {plain(rule.required_days)} 天"
+        en += f", {down(rule.days)} days {have.en}, {plain(rule.required_days)} required"
     else:
-        zh += f"，可用 {units(rule.units)} {unit}，要求 {units(rule.required)}"
-        en += f", {units(rule.units)} usable, {units(rule.required)} required"
+        zh += f"，{have.zh} {units(rule.units)} {unit}，要求 {units(rule.required)}"
+        en += f", {units(rule.units)} {have.en}, {units(rule.required)} required"
     if rule.shortfall:
         return Sentence(f"{zh}，缺 {units(rule.shortfall)} {unit}。", f"{en}; {units(rule.shortfall)} are missing.")
     if told.reason in {"probably_falls", "may_fall"} and rule.probability is not None:
         ahead = _likely(rule.probability, rule.look_ahead_days)
         return Sentence(f"{zh}{ahead.zh}。", f"{en}{ahead.en}.")
+    if told.reason in {"falls_within_lead_time", "falls_soon"} and rule.falls_below_on is not None:
+        at = _at_the_peak(rule.falls_below_on, rule.lead_time_days)
+        return Sentence(f"{zh}{at.zh}。", f"{en}{at.en}.")
     return Sentence(f"{zh}。", f"{en}.")
+
+
+def _at_the_peak(day: date, lead_time_days: int) -> Sentence:
+    return Sentence(
+        f"，按峰值 {day} 跌破；订货需 {lead_time_days} 天",
+        f"; at the peak it falls below on {day}, an order takes {lead_time_days} days",
+    )
 
 
 def percent(probability: Fraction) -> str:
@@ -192,8 +212,8 @@ def _tail(told: Told) -> Sentence:
         ahead = _likely(told.probability, told.look_ahead_days)
         zh, en = zh + ahead.zh, en + ahead.en
     if told.reason in {"falls_within_lead_time", "falls_soon"} and told.falls_below_on is not None:
-        zh += f"，按峰值 {told.falls_below_on} 跌破；订货需 {told.lead_time_days} 天"
-        en += f"; at the peak it falls below on {told.falls_below_on}, an order takes {told.lead_time_days} days"
+        at = _at_the_peak(told.falls_below_on, told.lead_time_days)
+        zh, en = zh + at.zh, en + at.en
     return Sentence(zh, en)
 
 
@@ -500,7 +520,7 @@ def _promise_line(promise: PromiseTold) -> Sentence:
         since_en = f" since {promise.seen_on}" if promise.why == "not_verified" else ""
         if promise.why == "too_late":
             since_zh, since_en = f"（应于 {promise.first}）", f", expected on {promise.first}"
-        return Sentence(f"{kind.zh} {name} 不计：{why.zh}{since_zh}", f"{kind.en} {name} counts 0: {why.en}{since_en}")
+        return Sentence(f"{kind.zh} {name} 计 0：{why.zh}{since_zh}", f"{kind.en} {name} counts 0: {why.en}{since_en}")
     rate_zh, rate_en = ("每日 ", " a day") if promise.kind == "capacity" and promise.valid_until else ("", "")
     day = "?" if promise.first is None else promise.first
     return Sentence(

@@ -127,7 +127,7 @@ class Found(NamedTuple):
         """The policy whose days, date and probability the row shows: in days at the peak, or the one that asks most."""
         if self.ruling is not None:
             return next(j for j in self.judged if j.policy is self.ruling)
-        return max((j for j in self.judged if j.facts), key=lambda j: j.required, default=None)
+        return _asking(self.judged)
 
     @property
     def deciding(self) -> tuple[Judged, Part] | None:
@@ -150,7 +150,7 @@ def find(case: Situation, *, days: int | None = None) -> Found:
     under_way = _supply(case, strictest)
     use = outlook.use_of(case.history, case.as_of)
     ahead = None
-    if isinstance(use, Use) and (peak.peak or any(rule.rate for rule in case.policies)):
+    if isinstance(use, Use) and (peak.peak or any(rule.rate or rule.quantity for rule in case.policies)):
         furthest = max([days or 0, *(rule.looks_ahead for rule in case.policies)]) or DEFAULT_LOOK_AHEAD_DAYS
         ahead = outlook.ahead(
             use,
@@ -162,7 +162,7 @@ def find(case: Situation, *, days: int | None = None) -> Found:
         )
     judged = [_judge(rule, case, held, peaks, ahead) for rule in case.policies]
     # where no policy counts in days at the peak, the row shows the days and the date of the one that asks for most
-    asking = max((j for j in judged if j.facts), key=lambda j: j.required, default=None)
+    asking = _asking(judged)
     required_days = ruling.required_days if ruling else asking.policy.required_days if asking else None
     physical = ruling.physical if ruling else None
     cover = None if peak.peak is None else depletion.cover(held.dated, peak.peak, physical or required_days or 0)
@@ -191,6 +191,11 @@ def find(case: Situation, *, days: int | None = None) -> Found:
         falls_below_on=falls_below_on,
         runs_out_on=runs_out_on,
     )
+
+
+def _asking(judged: Sequence[Judged]) -> Judged | None:
+    """Of the policies that can be judged, one that counts in days before one of a quantity, the one that asks most."""
+    return max((j for j in judged if j.facts), key=lambda j: (j.rate is not None, j.required), default=None)
 
 
 class _Peaks:

@@ -83,7 +83,7 @@ def shown(below: paths.FirstBelow) -> Fraction:
 def judge(rule: PolicyRow, lots: Sequence[Lot], peak: Peak, promised: Promised, ahead: Ahead | None) -> Judged:
     """One policy against dated stock, promises and, where there is one, the forecast."""
     if rule.quantity is not None:
-        return _by_quantity(rule, rule.quantity, lots, promised)
+        return _by_quantity(rule, rule.quantity, lots, promised, peak, ahead)
     own = Peak(rule.rate, known=True) if rule.rate is not None else peak
     usable = sum(units for units, life in lots if life is None or life > 0)
     physical = rule.physical
@@ -154,13 +154,28 @@ def _whole(required: Fraction, lots: Sequence[Lot], peak: Peak, promised: Promis
     return Part("whole", required, ceil(peak.rate * required), days, units, missing, levels.judge(facts), facts)
 
 
-def _by_quantity(rule: PolicyRow, quantity: int, lots: Sequence[Lot], promised: Promised) -> Judged:
+def _by_quantity(
+    rule: PolicyRow, quantity: int, lots: Sequence[Lot], promised: Promised, peak: Peak, ahead: Ahead | None
+) -> Judged:
     percent = 100 if rule.physical_percent is None else rule.physical_percent
     physical = ceil(Fraction(quantity * percent, 100))
     found = depletion.judge_quantity(lots, physical)
     usable = sum(units for units, life in lots if life is None or life > 0)
-    verdict = levels.judge_quantity(usable, physical) if physical else levels.NOTHING_ASKED
-    parts = [Part("physical", None, physical, None, usable, found.shortfall, verdict, None)]
+    below = None if ahead is None or not physical else ahead.falls_below_units(physical, rule.looks_ahead)
+    facts = Facts(
+        Fraction(usable),
+        Fraction(physical),
+        usable,
+        probability=None if below is None else shown(below),
+        falls_below_day=_falls_below_units(lots, peak.rate, physical, rule.looks_ahead),
+        lead_time_days=rule.lead_time_days,
+        margin_days=rule.margin_days,
+        blue=Fraction(rule.blue_percent, 100),
+        yellow=Fraction(rule.yellow_percent, 100),
+        in_units=True,
+    )
+    verdict = levels.judge(facts) if physical else levels.NOTHING_ASKED
+    parts = [Part("physical", None, physical, None, usable, found.shortfall, verdict, facts if physical else None)]
     if physical < quantity:
         both = usable + promised.units
         said = levels.judge_quantity(both, quantity)
@@ -171,6 +186,15 @@ def _by_quantity(rule: PolicyRow, quantity: int, lots: Sequence[Lot], promised: 
         shortfall=max(part.shortfall for part in parts),
         rate=None,
         days=None,
+        below=below,
         parts=tuple(parts),
         verdict=levels.worst(part.verdict for part in parts),
     )
+
+
+def _falls_below_units(lots: Sequence[Lot], rate: Fraction | None, quantity: int, days: int) -> int | None:
+    """The first day on which less than so much is left at the peak, lots expiring on the way; None within `days`."""
+    if rate is None:
+        return None
+    left = depletion.at_peak(lots, rate, days).on_hand
+    return next((day for day, units in enumerate(left) if units < quantity), None)

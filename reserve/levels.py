@@ -27,7 +27,10 @@ MEMORY_SHARE = Fraction(4, 5)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a level is judged by. `days` None: the peak is unknown, or zero; `known` False: days are an upper bound."""
+    """What a level is judged by. `days` None: the peak is unknown, or zero; `known` False: days are an upper bound.
+
+    Of a fixed quantity (`in_units`) days and required days are units, and no order can come too late for them.
+    """
 
     days: Fraction | None
     required_days: Fraction | None
@@ -40,6 +43,7 @@ class Facts:
     margin_days: int = 7
     blue: Fraction = BLUE_PROBABILITY
     yellow: Fraction = YELLOW_PROBABILITY
+    in_units: bool = False
 
 
 class Verdict(NamedTuple):
@@ -62,14 +66,8 @@ def judge(facts: Facts) -> Verdict:
 
 
 def judge_quantity(usable: int, quantity: int) -> Verdict:
-    """A fixed quantity: below half red, below it orange. Pace does not matter, so nothing warns ahead."""
-    if usable == 0:
-        return Verdict(Level.RED, "nothing_usable")
-    if 2 * usable < quantity:
-        return Verdict(Level.RED, "under_half")
-    if usable < quantity:
-        return Verdict(Level.ORANGE, "below_required")
-    return Verdict(Level.NORMAL, "enough")
+    """A fixed quantity by what lies there: below half red, below it orange."""
+    return judge(Facts(Fraction(usable), Fraction(quantity), usable, in_units=True))
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -108,7 +106,7 @@ def _by_days(facts: Facts) -> Verdict:
         return Verdict(Level.RED, "nothing_usable")
     if days < required / 2:
         return Verdict(Level.RED, "under_half")
-    if days < min(Fraction(facts.lead_time_days), required):
+    if not facts.in_units and days < min(Fraction(facts.lead_time_days), required):
         return Verdict(Level.RED, "under_lead_time")
     if days < required:
         return Verdict(Level.ORANGE, "below_required")

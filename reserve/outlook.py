@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from hashlib import sha256
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,15 @@ class Ahead(NamedTuple):
         """When it falls below so many days at that rate; None at a rate of zero."""
         coverage = self.along(rate, look_ahead_days).coverage
         return None if coverage is None else paths.first_below(coverage, required, DATES_AT)
+
+    def falls_below_units(self, quantity: int, look_ahead_days: int) -> paths.FirstBelow:
+        """When less than so many units are left."""
+        return paths.first_below(self.along(Fraction(0), look_ahead_days).on_hand, quantity, DATES_AT)
+
+    def use_of_days(self, days: int, p: Sequence[float]) -> tuple[float, dict[float, int]]:
+        """Mean and quantiles over the paths of what is used in the first days, known changes counted in."""
+        used = np.sort(self.demand[:, :days].sum(axis=1))
+        return float(used.mean()), {share: int(used[max(0, ceil(share * len(used)) - 1)]) for share in p}
 
 
 class Unforeseen(NamedTuple):

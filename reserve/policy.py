@@ -238,7 +238,7 @@ _BOUNDS = {
 }
 
 
-def _method_problem(method: str, look_back_days: int) -> str | None:
+def method_problem(method: str, look_back_days: int) -> str | None:
     """What is wrong with a peak method: the worker could not assess by it."""
     try:
         width = parse_method(method).width
@@ -287,7 +287,7 @@ def _refuse_bad_terms(new: NewPolicy) -> None:
     if new.effective_until is not None and new.effective_until < new.effective_from:
         faults.append(Fault("/effective_until", "policy_terms", "A policy ends on or after the day it begins."))
     faults += _part_faults(new)
-    if problem := _method_problem(new.method, new.look_back_days):
+    if problem := method_problem(new.method, new.look_back_days):
         faults.append(Fault("/method", "unknown_method", problem))
     if (new.item is None) == (new.category is None):
         faults.append(Fault("/item", "policy_terms", "A policy speaks either of an item or of a category."))

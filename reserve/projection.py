@@ -70,10 +70,14 @@ def _likely(found: Found, ahead: Ahead, followed: int, days: int, *, receipts: b
         "use": _bands(np.concatenate([np.zeros((len(used), 1)), used], axis=1), days + 1),
         "stock_out_on": _dates(as_of, _first(along.unmet[:, :followed] > 0)),
     }
-    if along.coverage is None or required is None:
+    judged = along.coverage
+    by = found.shown
+    if by is not None and by.policy.quantity is not None:
+        judged, required = along.on_hand, Fraction(by.parts[0].required)
+    if judged is None or not required:
         return told
-    below = paths.first_below(along.coverage[:, : followed + 1], required, DATES_AT)
-    near = paths.first_below(along.coverage[:, : found.look_ahead_days + 1], required)
+    below = paths.first_below(judged[:, : followed + 1], required, DATES_AT)
+    near = paths.first_below(judged[:, : found.look_ahead_days + 1], required)
     return {
         **told,
         "probability_below_required": float(shown(near)),

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from reserve.assessment import Situation
 from reserve.catalogue import ItemRow, Place
+from reserve.changes import ChangeRow
+from reserve.commitments import Promise
 from reserve.consumption import History
-from reserve.model import Category, LocationKind, PolicyKind, ScopePeak
+from reserve.model import Category, CommitmentKind, LocationKind, PolicyKind, ScopePeak
 from reserve.policy import PolicyRow
 from reserve.stock import StockRow
+from reserve.supply import Coming
 
 SCOPE = Place(1, "371400", "德州市", "Dezhou", LocationKind.REGION, None, "/1/", None, None, None)
 HOSPITALS = tuple(
@@ -109,3 +112,86 @@ def situations(draw):
         used([[v * scale if v < 10**12 else v for v in row] for row in values], reported, HOSPITALS[: len(values)]),
         policies,
     )
+
+
+def contract(units, lead, *, kind=CommitmentKind.CONTRACT, number="CM-1", seen=None, **more):
+    terms = {
+        "valid_from": TODAY - timedelta(days=30),
+        "valid_until": TODAY + timedelta(days=300),
+        "seen_on": TODAY - timedelta(days=30),
+        "called": 0,
+        "called_since_seen": 0,
+        "busy_until": None,
+        "reference": None,
+    }
+    return Promise(number, kind, 1, 1, "振华防护", units, lead, seen=seen, **{**terms, **more})
+
+
+def order(units, day, *, kind="planned", number="PR-1", expires=None, commitment=None, per_day=None):
+    expires_on = None if expires is None else TODAY + timedelta(days=expires - 1)
+    expected_on = None if day is None else TODAY + timedelta(days=day)
+    return Coming(number, kind, 2, units, expected_on, per_day, expires_on, commitment, "振华防护")
+
+
+def known(factor, first, last):
+    changed = ChangeRow(
+        1, 1, "371400", 1, "N95", None, TODAY + timedelta(days=first), TODAY + timedelta(days=last),
+        int(factor * 1000), "接种活动", NOW, "Li", None, None, None,
+    )  # fmt: skip
+    days = np.ones(90)
+    days[first : last + 1] = factor
+    return {"changes": [changed], "factor": days}
+
+
+@st.composite
+def rich_situations(draw):
+    """The same with policies in parts, promises, call-ups, orders, known changes, norms and days left out."""
+    case = draw(situations())
+    parts = st.sampled_from(
+        [
+            rule("F", required_days=30, physical_days=10, contracted_days=20),
+            rule("G", required_days=20, physical_percent=35),
+            rule("H", PolicyKind.QUANTITY, quantity=5000, physical_percent=70),
+            rule("I", required_days=15, physical_days=0, contracted_days=25),
+            rule("J", PolicyKind.PERSONS, required_days=12, persons=90, norm_per_1000=700, physical_days=5),
+        ]
+    )
+    policies = [*case.policies, *draw(st.lists(parts, unique_by=lambda p: p.code, max_size=2))]
+    kinds = st.sampled_from([CommitmentKind.CONTRACT, CommitmentKind.CAPACITY])
+    states = st.sampled_from([{}, {}, {"seen": 40}, {"seen_on": TODAY - timedelta(days=200)}, {"called": 30}])
+    promises = [
+        contract(units, lead, kind=kind, number=f"CM-{n}", **state)
+        for n, (units, lead, kind, state) in enumerate(
+            draw(st.lists(st.tuples(st.integers(1, 9000), st.integers(0, 40), kinds, states), max_size=3))
+        )
+    ]
+    days = st.none() | st.integers(-10, 50)
+    coming = [
+        order(
+            units,
+            day,
+            kind="planned" if number is None else "call_up",
+            number=f"PR-{n}",
+            commitment=number,
+            per_day=rate,
+        )
+        for n, (units, day, number, rate) in enumerate(
+            draw(
+                st.lists(
+                    st.tuples(
+                        st.integers(1, 9000),
+                        days,
+                        st.sampled_from([None, *(p.number for p in promises)]),
+                        st.none() | st.integers(50, 900),
+                    ),
+                    max_size=3,
+                )
+            )
+        )
+    ]
+    more = draw(st.sampled_from([{}, {}, known(0.0, 0, 89), known(2.5, 3, 20), known(100.0, 0, 89)]))
+    history = case.history
+    if draw(st.booleans()):
+        norms = st.none() | st.fractions(1, 500, max_denominator=7)
+        history = history._replace(declared=tuple(draw(norms) for _ in history.places))
+    return case._replace(policies=policies, promises=promises, coming=coming, history=history, **more)

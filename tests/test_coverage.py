@@ -149,6 +149,21 @@ def test_d5_the_number_is_redone_from_the_explanation_alone(case):
 def redo_the_date(row, told, stock_, peak):
     # the date is at the peak, or where no policy counts so, at the rate of the one that asks for most
     paced = [each for each in told["policies"] if each["kind"] == "persons"]
+    fixed = [each for each in told["policies"] if each["kind"] == "quantity"]
+    if not any(each["kind"] == "days" for each in told["policies"]) and not paced and fixed and peak is not None:
+        (policy,) = fixed
+        left, day = [[life, Fraction(units)] for units, life in stock_], 0
+        while day <= policy["look_ahead_days"]:
+            left = [lot for lot in left if lot[0] is None or lot[0] > day]
+            if sum(units for _, units in left) < policy["required"]:
+                break
+            asked = peak
+            for lot in sorted(left, key=lambda lot: (lot[0] is None, lot[0] or 0)):
+                given_ = min(lot[1], asked)
+                lot[1], asked = lot[1] - given_, asked - given_
+            day += 1
+        assert row["falls_below_on"] == (the_day(day) if day <= policy["look_ahead_days"] else None)
+        return
     rate = peak
     if not any(each["kind"] == "days" for each in told["policies"]) and paced:
         rate = rational(max(paced, key=lambda each: each["required"])["rate"])

@@ -1,25 +1,35 @@
 """What a row says of days to come: forecast use, the chance of falling below, promises, policies in parts."""
 
 import json
+import re
 from datetime import timedelta
 from fractions import Fraction
 from math import ceil
 
 import numpy as np
 import pytest
-from conftest import NOW, TODAY
+from conftest import TODAY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from situations import HOSPITALS, SCOPE, lying, rule, situation, situations, used
+from situations import (
+    HOSPITALS,
+    SCOPE,
+    contract,
+    known,
+    lying,
+    order,
+    rich_situations,
+    rule,
+    situation,
+    situations,
+    used,
+)
 
 from forecasting import demand, paths
 from reserve import assessment, coverage, evidence, figures, outlook, projection
-from reserve.changes import ChangeRow
-from reserve.commitments import Promise
 from reserve.consumption import Excluded
 from reserve.model import CommitmentKind, PolicyKind, ScopePeak
-from reserve.supply import Coming
 
 WEEK = [50, 50, 50, 50, 50, 20, 10]
 RULE = rule(required_days=30)
@@ -28,25 +38,6 @@ RULE = rule(required_days=30)
 def noisy(mean, days=365, seed=1, places=1):
     rng = np.random.default_rng(seed)
     return used(rng.poisson(mean, (places, days)).tolist(), places=HOSPITALS[:places])
-
-
-def contract(units, lead, *, kind=CommitmentKind.CONTRACT, number="CM-1", seen=None, **more):
-    terms = {
-        "valid_from": TODAY - timedelta(days=30),
-        "valid_until": TODAY + timedelta(days=300),
-        "seen_on": TODAY - timedelta(days=30),
-        "called": 0,
-        "called_since_seen": 0,
-        "busy_until": None,
-        "reference": None,
-    }
-    return Promise(number, kind, 1, 1, "振华防护", units, lead, seen=seen, **{**terms, **more})
-
-
-def order(units, day, *, kind="planned", number="PR-1", expires=None, commitment=None, per_day=None):
-    expires_on = None if expires is None else TODAY + timedelta(days=expires - 1)
-    expected_on = None if day is None else TODAY + timedelta(days=day)
-    return Coming(number, kind, 2, units, expected_on, per_day, expires_on, commitment, "振华防护")
 
 
 def row_of(case):
@@ -143,16 +134,6 @@ def test_zeros_are_known_and_are_forecast_as_none():
     found = assessment.assess(situation([lying(100)], used([[0]]), [rule(required_days=30)]))
     assert (found.row["level"], found.row["reason_code"]) == ("unknown", "no_consumption")
     assert found.row["expected"]["use_30_days"] == {"mean": 0, "p50": 0, "p90": 0, "p95": 0}
-
-
-def known(factor, first, last):
-    changed = ChangeRow(
-        1, 1, "371400", 1, "N95", None, TODAY + timedelta(days=first), TODAY + timedelta(days=last),
-        int(factor * 1000), "接种活动", NOW, "Li", None, None, None,
-    )  # fmt: skip
-    days = np.ones(90)
-    days[first : last + 1] = factor
-    return {"changes": [changed], "factor": days}
 
 
 def test_e3_a_known_change_moves_the_forecast_from_its_day_and_is_named_with_its_author():
@@ -355,9 +336,9 @@ TEN_AND_TWENTY = rule("PARTS", required_days=30, physical_days=10, contracted_da
     [
         (60_000, [contract(25_000, 5)], "normal", None, "60.0"),
         (9_000, [contract(25_000, 5)], "red", "physical", "stock alone, 9.0 days usable, 10 required"),
-        (40_000, [contract(19_000, 5)], "orange", "contracted", "contracts alone, 19.0 days usable, 20 required"),
+        (40_000, [contract(19_000, 5)], "orange", "contracted", "contracts alone, 19.0 days promised, 20 required"),
         (40_000, [], "red", "contracted", "contracts alone"),
-        (20_000, [contract(25_000, 21)], "orange", "whole", "stock and contracts, 20.0 days usable, 30 required"),
+        (20_000, [contract(25_000, 21)], "orange", "whole", "stock and contracts, 20.0 days in all, 30 required"),
     ],
 )
 def test_c6_each_part_is_judged_alone_and_the_reason_names_the_worst(units, promises, level, part, words):
@@ -400,7 +381,8 @@ def test_c6_seventy_per_cent_must_lie_there():
 
     def judged(units, contracted, policy):
         promises = [contract(contracted, 5)] if contracted else []
-        return assessment.assess(situation([lying(units)], K1, [policy], promises=promises))
+        use = used([[0]]) if policy is plan else K1
+        return assessment.assess(situation([lying(units)], use, [policy], promises=promises))
 
     assert judged(7000, 3000, plan).level == "normal"
     assert judged(6999, 9000, plan).level == "orange"
@@ -580,3 +562,105 @@ def test_every_named_method_stands_beside_the_ruling_one():
     for row in rows.values():
         if row["peak_daily"] and row["method"] != "norm":
             assert row["days_of_coverage"] == pytest.approx(9000 / row["peak_daily"], abs=0.01)
+
+
+# -- a fixed quantity, and why there is no chance ---------------------------------------------------------------------
+
+
+def test_a_fixed_quantity_is_warned_of_before_it_is_broken():
+    plan = rule("FIXED", PolicyKind.QUANTITY, quantity=4000)
+    falling = assessment.assess(situation([lying(5000)], noisy(100), [plan]))
+    assert (falling.row["level"], falling.row["probability_below_required"]) == ("yellow", 1.0)
+    assert "By policy FIXED, 5,000 usable, 4,000 required; the chance of falling below within 30 days is 100%" in (
+        falling.reason.en
+    )
+    calm = assessment.assess(situation([lying(9000)], noisy(100), [plan]))
+    assert (calm.row["level"], calm.row["probability_below_required"]) == ("normal", 0.0)
+    expiring = assessment.assess(situation([lying(3000, 20), lying(6000, number="B")], noisy(1), [plan]))
+    assert (expiring.row["level"], expiring.row["falls_below_on"]) == ("normal", None)
+    expiring = assessment.assess(situation([lying(3000, 20), lying(3500, number="B")], noisy(1), [plan]))
+    assert expiring.row["falls_below_on"] == (TODAY + timedelta(days=20)).isoformat()
+    assert expiring.row["level"] == "yellow"
+    path = projection.project(situation([lying(5000)], noisy(100), [plan], coming=[order(9000, 5)]), 30, receipts=True)
+    assert path["stock_alone"]["probability_below_required"] == 1.0
+    assert path["probability_below_required"] == 0.0
+    silent = used([[5]], [[True] * 300 + [False] * 40 + [True] * 25])
+    by_date = assessment.assess(situation([lying(4020)], silent, [plan]))
+    assert by_date.row["reason_code"] == "falls_within_lead_time"
+    assert "4,020 usable, 4,000 required; at the peak it falls below on 2026-04-06" in by_date.reason.en
+
+
+@pytest.mark.parametrize(
+    ("history", "policies", "reason"),
+    [
+        (noisy(100), [], "no_policy"),
+        (used([[0]]), [RULE], "no_consumption"),
+        (noisy(100), [rule("NONE", required_days=30, physical_days=0, contracted_days=30)], "nothing_asked"),
+        (noisy(100), [RULE], None),
+    ],
+)
+def test_where_there_is_no_chance_the_row_says_why(history, policies, reason):
+    row = row_of(situation([lying(9000)], history, policies))
+    assert (row["probability_below_required"] is None) == (reason is not None)
+    assert row["expected"]["reason"] == reason
+
+
+def test_the_row_says_by_which_days_and_rate_stock_is_judged():
+    case = situation([lying(9000)], noisy(100), [rule("PART", required_days=30, physical_percent=35)])
+    assert row_of(case)["judged"]["required_days"] == 10.5
+    persons = rule("P", PolicyKind.PERSONS, required_days=70, persons=200, norm_per_1000=500)
+    assert row_of(case._replace(policies=[persons]))["judged"] == {
+        "policy": "P", "required_days": 70, "rate": "100", "peak": False,
+    }  # fmt: skip
+    assert row_of(case._replace(policies=[]))["judged"] is None
+
+
+def test_expected_use_counts_known_changes_in():
+    case = situation([lying(9000)], noisy(100), [RULE])
+    before, after = row_of(case), row_of(case._replace(**known(3.0, 0, 29)))
+    assert after["expected"]["use_30_days"]["mean"] == pytest.approx(
+        3 * before["expected"]["use_30_days"]["mean"], rel=0.05
+    )
+    path = projection.project(case._replace(**known(3.0, 0, 29)), 30, receipts=False)
+    assert after["expected"]["use_30_days"]["p50"] == path["use"]["p50"][30]
+
+
+# -- everything at once -----------------------------------------------------------------------------------------------
+
+NUMBER = re.compile(r"\d[\d,./-]*\d|\d")
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(rich_situations())
+def test_j5_whatever_comes_together_both_languages_say_the_same_numbers(case):
+    found = assessment.assess(case)
+    lines = found.explanation["lines"]
+    for zh, en in [(found.reason.zh, found.reason.en), *zip(lines["zh"], lines["en"], strict=True)]:
+        assert sorted(NUMBER.findall(zh)) == sorted(NUMBER.findall(en)), (zh, en)
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(rich_situations())
+def test_d5_parts_and_promises_are_redone_from_what_is_told(case):
+    found = assessment.assess(case)
+    row, told = json.loads(coverage.compact(found.row)), json.loads(coverage.compact(found.explanation))
+    usable = sum(lot["on_hand"] for lot in told["lots"] if lot["counted"])
+    if row["days_of_coverage"] is not None:
+        assert row["days_of_coverage"] <= row["days_with_contract"] <= row["days_with_capacity"]
+    promised = sum(arrival["units"] for arrival in told["promises"]["contracts"])
+    for each in told["policies"]:
+        for part in each["parts"]:
+            if part["part"] == "contracted":
+                assert (part["units"], part["shortfall"]) == (promised, max(0, part["required"] - promised))
+            if part["part"] == "physical":
+                assert part["units"] == usable
+            if part["part"] == "whole" and each["kind"] == "quantity":
+                assert part["shortfall"] == max(0, each["required"] - usable - promised)
+        if each["parts"]:
+            assert each["shortfall"] == max(part["shortfall"] for part in each["parts"])
+            assert (each["level"] in {"orange", "red"}) == any(p["level"] in {"orange", "red"} for p in each["parts"])
+    assert row["level"] in {"orange", "red"} or not any(p["level"] in {"orange", "red"} for p in told["policies"])
+    for horizon, receipts in ((5, True), (90, False)):
+        path = json.loads(coverage.compact(projection.project(case, horizon, receipts=receipts)))
+        assert path["stock_alone"]["probability_below_required"] == row["probability_below_required"]
+        assert receipts or path["probability_below_required"] == row["probability_below_required"]

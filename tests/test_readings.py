@@ -1,8 +1,10 @@
 """The row as other systems read it: their published examples, and the city's own rows by their formulas."""
 
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
+from conftest import TODAY
 from hypothesis import given
 from situations import lying, rule, situation, situations, used
 
@@ -86,3 +88,29 @@ def test_days_on_which_everybody_had_run_out_are_days_out():
 @given(situations())
 def test_every_row_can_be_read(case):
     assert len(readings.told(figures.find(case))) == 5
+
+
+# -- over HTTP --------------------------------------------------------------------------------------------------------
+
+
+def test_peaks_readings_and_a_method_too_wide_over_http(served):
+    client = served.client("manager", "371400")
+    days = [(TODAY - timedelta(days=n)).isoformat() for n in range(1, 41)]
+    rows = [{"location": "371402-H1", "item": "N95", "date": day, "quantity": 10 + n % 7} for n, day in enumerate(days)]
+    assert client.post("/v1/consumption", json={"rows": rows}).status_code == 201
+    receipt = {
+        "location": "371400-W1",
+        "lines": [{"item": "N95", "lot_number": "A", "expires_on": "2027-06-30", "quantity": 900}],
+    }
+    assert client.post("/v1/receipts", json=receipt).status_code == 201
+    address = "/v1/coverage/371400/N95"
+    peaks = {row["method"]: row for row in client.get(f"{address}/peaks").json()["items"]}
+    assert (peaks["rolling_mean_max"]["peak_daily"], peaks["day_max"]["peak_daily"]) == (13.0, 16.0)
+    readings_ = {row["system"]: row for row in client.get(f"{address}/readings").json()["items"]}
+    assert readings_["OpenLMIS"]["adjusted_consumption"] == sum(row["quantity"] for row in rows)
+    wide = client.get(address, params={"method": "rolling_mean_max:9999"})
+    assert (wide.status_code, wide.json()["code"]) == (422, "unknown_method")
+    path = client.get(f"{address}/projection", params={"days": 30, "receipts": "false"}).json()
+    assert path["forecast"]["history"]["units"] == [row["quantity"] for row in reversed(rows)]
+    assert path["held"]["too_short"] is True
+    assert client.get(f"{address}/projection", params={"days": 0}).status_code == 422
