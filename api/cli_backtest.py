@@ -37,18 +37,31 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="Print what the API would answer.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """How often the limits of the own forecasts held, the worst item first, and whether breaks were announced."""
-    from api import tables
     from api.cli import _call, _print_answer
 
-    asked = {"scope": scope, "item": item, "months": months}
-    query = urlencode({name: value for name, value in asked.items() if value is not None})
-    answered = _call("GET", f"backtests?{query}", None, None)
-    if answered.refused or as_json:
-        _print_answer(answered, None)
-        return
-    found = json.loads(answered.body)
-    together = {"item": "全部 all", **found["together"]}
-    rows = [*found["items"], together]
+    pages: list[dict[str, Any]] = []
+    cursor = None
+    while not pages or cursor is not None:
+        asked = {"scope": scope, "item": item, "months": months, "limit": 100, "cursor": cursor}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        answered = _call("GET", f"backtests?{query}", None, None)
+        if answered.refused or as_json:
+            _print_answer(answered, None)
+        pages.append(json.loads(answered.body))
+        cursor = pages[-1]["next_cursor"]
+    if not as_json:
+        _print(pages)
+
+
+def _print(pages: list[dict[str, Any]]) -> None:
+    """All items, the worst first, and a line over those of each page."""
+    from api import tables
+    from reserve.backtests import worst_first
+
+    rows = sorted((row for found in pages for row in found["items"]), key=worst_first)
+    for n, found in enumerate(pages, 1):
+        part = f" {n}/{len(pages)}" if len(pages) > 1 else ""
+        rows.append({"item": f"全部 all{part}", **found["together"]})
     if sys.stdout.isatty():
         print_table(rows)
     else:

@@ -95,6 +95,9 @@ WORDS: Final[dict[str, str]] = {
 
 SENTENCES: Final[dict[str, str]] = {
     # access, keys, the desk
+    "Norms of use hold for every place: a manager of the whole tree records them.": (
+        "用量定额适用于所有地点：请由最上级（全市）的管理员录入。"
+    ),
     "Your key does not reach that place, or its role may not do this. Ask an admin for another key.": (
         "您的密钥不包括该库点，或其角色无权做此操作。请向管理员申请其他密钥。"
     ),
@@ -471,6 +474,12 @@ SENTENCES: Final[dict[str, str]] = {
         "{location} 的 {item} 在 {day} 的消耗未被剔除；未作更改。"
     ),
     "{location} is set to use nothing, its norm would not count.": "{location} 已设为无消耗，其定额不计入。",
+    "{location} is a warehouse, what leaves it is used elsewhere: declare the use of those it supplies, or set its"
+    " consumption_source.": (
+        "{location} 是仓库，出库的物资在别处消耗：请为其供应的单位申报定额，或设置该库点的 consumption_source。"
+    ),
+    "{location} is a region that never reported use: declare the use of the places in it, or set its"
+    " consumption_source.": ("{location} 是区域且从未上报消耗：请为其下属单位申报定额，或设置其 consumption_source。"),
     "No use of {item} at {location} is declared for {day}: there is nothing to take back.": (
         "{location} 在 {day} 没有 {item} 的申报用量，无可撤销。"
     ),

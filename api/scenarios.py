@@ -19,10 +19,10 @@ from api.stock import Body, CodeAsked
 from reserve import access, catalogue, norms, scenarios
 from reserve.access import Actor, Verb
 from reserve.case_sheets import read_cases
-from reserve.errors import Fault, Invalid, Unknown
+from reserve.errors import Fault, Forbidden, Invalid, Unknown
 from reserve.model import NormBasis
 from reserve.norms import BED_CLASSES, NewNorm, NormRow, Own
-from reserve.scenarios import DAYS_MAX, ITEMS_MAX, RunRow, ScenarioRow
+from reserve.scenarios import DAYS_MAX, ITEMS_MAX, Listed, RunRow, ScenarioRow
 from seeds.usage import PRESETS
 
 router = APIRouter(prefix="/v1")
@@ -201,11 +201,11 @@ def get_norms(
 
 @router.post("/norms", status_code=201, openapi_extra=body_of(NormsIn), tags=["catalogue"])
 def post_norms(desk: AtDesk, request: Request, raw: Body) -> Response:
-    """Record norms of use; each replaces the one of the same preset, basis, class, role and item. 0 takes one out."""
+    """Record norms of use, for every place; each replaces the one of its preset, class, role and item. 0 ends it."""
     body = parse(NormsIn, request, raw)
 
     def work(recording: Recording) -> dict[str, Any]:
-        access.require(recording.actor, Verb.MANAGE, None)
+        _require_norms(recording.actor)
         new = [
             NewNorm(
                 body.preset,
@@ -231,7 +231,7 @@ def post_preset(desk: AtDesk, request: Request, name: PresetInPath, raw: Body) -
     body = parse(PresetIn, request, raw)
 
     def work(recording: Recording) -> dict[str, Any]:
-        access.require(recording.actor, Verb.MANAGE, None)
+        _require_norms(recording.actor)
         if name not in PRESETS:
             raise norms.unknown_preset(name, sorted(PRESETS))
         own = {
@@ -247,6 +247,13 @@ def post_preset(desk: AtDesk, request: Request, name: PresetInPath, raw: Body) -
         }
 
     return desk.record(request, raw, work)
+
+
+def _require_norms(actor: Actor) -> None:
+    """Norms are of no place: what one county writes would change the scenarios of every other."""
+    access.require(actor, Verb.MANAGE, None)
+    if actor.place.parent_id is not None:
+        raise Forbidden("Norms of use hold for every place: a manager of the whole tree records them.")
 
 
 # -- scenarios --------------------------------------------------------------------------------------------------------
@@ -290,8 +297,8 @@ def get_scenarios(
     with desk.asking(request) as (session, actor):
         within = actor.place if scope is None else place_in_path(session, actor, scope)
         found = scenarios.scenarios(session, within, before=None if before is None else before[0], limit=limit + 1)
-    kept, following = page(found, limit, lambda pair: [pair[0].id])
-    return answer({"items": [_listed(row, run) for row, run in kept], "next_cursor": following})
+    kept, following = page(found, limit, lambda listed: [listed.scenario.id])
+    return answer({"items": [_listed(listed) for listed in kept], "next_cursor": following})
 
 
 @router.get("/scenarios/comparison", tags=["scenarios"])
@@ -548,20 +555,16 @@ def _scenario(row: ScenarioRow, run: RunRow) -> dict[str, Any]:
     }
 
 
-def _listed(row: ScenarioRow, run: RunRow) -> dict[str, Any]:
-    found = json.loads(run.result)
+def _listed(listed: Listed) -> dict[str, Any]:
+    row, found = listed.scenario, listed.head
     return {
         "code": row.code,
         "name": row.name,
         "scope": row.scope,
         "recorded_at": moment(row.recorded_at),
         "actor": row.actor,
-        "run": run.run,
-        "as_of": found["as_of"],
-        "starts_on": found["starts_on"],
-        "days": found["days"],
-        "norms": found["norms"],
-        "cases": found["cases"],
+        "run": listed.run,
+        **{name: found[name] for name in ("as_of", "starts_on", "days", "norms", "cases")},
         "beds_peak": found["beds"]["peak"],
         "runs_out_first": found["runs_out_first"][:1],
     }

@@ -4,7 +4,7 @@ An origin is a day on which the next 30 days are forecast from history as the pr
 known changes that a person adds to it. What was known on a day is what `known` reads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from math import floor
 from typing import Any, NamedTuple
@@ -58,12 +58,23 @@ class Tested(NamedTuple):
 
 
 def of_item(
-    session: Session, item: ItemRow, scope: Place, *, as_of: date, zone: ZoneInfo, months: int = MONTHS
+    session: Session,
+    item: ItemRow,
+    scope: Place,
+    *,
+    as_of: date,
+    zone: ZoneInfo,
+    months: int = MONTHS,
+    places: Iterable[Place] | None = None,
 ) -> Tested | None:
-    """Every forecast of an item in a scope over so many months up to `as_of`; None where nothing is told of its use."""
+    """Every forecast of an item in a scope over so many months up to `as_of`; None where nothing is told of its use.
+
+    `places` are all there are, where whoever asks has read them.
+    """
     span = span_of(as_of, zone, months)
-    places = [p for p in catalogue.places(session) if p.inside and p.kind != LocationKind.TRANSIT and scope.holds(p)]
-    found = known.read(session, item.id, places, span)
+    there = catalogue.places(session) if places is None else places
+    inside = [p for p in there if p.inside and p.kind != LocationKind.TRANSIT and scope.holds(p)]
+    found = known.read(session, item.id, inside, span)
     return None if found is None else tested(found)
 
 
@@ -110,7 +121,7 @@ def table(
     """
     begin, found, rows, scores = _months_before(as_of, months), [], [], []
     for item in items:
-        one = of_item(session, item, scope, as_of=as_of, zone=zone, months=months)
+        one = of_item(session, item, scope, as_of=as_of, zone=zone, months=months, places=world.places.values())
         score = warned.of_item(session, world, item, scope, first=begin, last=as_of)
         if one is None and score == warned.NOTHING:
             continue
@@ -127,12 +138,13 @@ def table(
         "as_of": as_of.isoformat(),
         "months": months,
         "horizon_days": HORIZON,
-        "items": sorted(rows, key=_worst_first),
+        "items": sorted(rows, key=worst_first),
         "together": {**over_all, "alerts": warned.total(scores).told},
     }
 
 
-def _worst_first(row: Json) -> tuple[bool, float, float, str]:
+def worst_first(row: Json) -> tuple[bool, float, float, str]:
+    """The order of rows of a table: the least held first, those too short to judge last."""
     held_90, losses = (row[name] or {} for name in ("coverage", "loss_to_empirical"))
     return row["too_short"], held_90.get("p90", 1.0), -(losses.get("p90") or 0.0), row["item"]
 

@@ -20,7 +20,7 @@ from reserve.lots import life
 from reserve.model import CommitmentKind, Level, PolicyKind
 from reserve.model import ScopePeak as ScopePeakKind
 from reserve.outlook import Ahead, Unforeseen, Use
-from reserve.policy import PolicyRow
+from reserve.policy import DEFAULT_LEAD_TIME_DAYS, MAX_LOOK_AHEAD_DAYS, PolicyRow
 from reserve.stock import StockRow
 from reserve.supply import Coming
 
@@ -186,7 +186,7 @@ def find(case: Situation, *, days: int | None = None) -> Found:
         ruling=ruling,
         required_days=required_days,
         look_ahead_days=ruling.looks_ahead if ruling else asking.policy.looks_ahead if asking else 30,
-        lead_time_days=ruling.lead_time_days if ruling else 14,
+        lead_time_days=ruling.lead_time_days if ruling else DEFAULT_LEAD_TIME_DAYS,
         verdict=levels.worst(j.verdict for j in judged) if judged else _unruled(peak),
         falls_below_on=falls_below_on,
         runs_out_on=runs_out_on,
@@ -268,17 +268,23 @@ def _ruling(policies: Sequence[PolicyRow]) -> PolicyRow | None:
 def _supply(case: Situation, verified_within_days: int) -> Supply:
     counted = [commitments.counted(promise, case.as_of, verified_within_days) for promise in case.promises]
     kinds = {promise.number: promise.kind for promise in case.promises}
-    orders, late = supply.schedule(case.coming, case.as_of)
+    orders, late = supply.schedule(case.coming, case.as_of, within_days=MAX_LOOK_AHEAD_DAYS + 1)
     called = {kind: [c for c in case.coming if kinds.get(c.commitment or "") == kind] for kind in CommitmentKind}
-    arriving = {kind: supply.schedule(rows, case.as_of)[0] for kind, rows in called.items()}
+    come, _ = supply.schedule(called[CommitmentKind.CONTRACT], case.as_of)
+    made = supply.lines(called[CommitmentKind.CAPACITY], case.as_of)
     contracts = [(c.units, c.first_day) for c in counted if c.units and c.promise.kind == CommitmentKind.CONTRACT]
     return Supply(
         counted=counted,
-        contracts=[*contracts, *((units, day) for units, day, _ in arriving[CommitmentKind.CONTRACT])],
+        contracts=[*contracts, *((units, day) for units, day, _ in come)],
         capacity=[
-            (c.units, c.first_day, c.last_day) for c in counted if c.units and c.promise.kind == CommitmentKind.CAPACITY
+            *(
+                (c.units, c.first_day, c.last_day)
+                for c in counted
+                if c.units and c.promise.kind == CommitmentKind.CAPACITY
+            ),
+            *((rate, first, last) for rate, first, last in made.rated),
         ],
-        batches=[(units, day) for units, day, _ in arriving[CommitmentKind.CAPACITY]],
+        batches=[(units, day) for units, day, _ in made.dated],
         orders=orders,
         late=late,
     )

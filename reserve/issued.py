@@ -1,7 +1,8 @@
 """Use read from what a place issues, with what was asked of it in writing and not issued."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -12,7 +13,10 @@ from sqlalchemy import bindparam, func, select, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
+from reserve import lots
+from reserve.catalogue import ITEM
 from reserve.entry import day_bounds
+from reserve.journal import JOURNAL
 from reserve.lots import HOLD, LOT
 from reserve.model import QUANTITY_MAX, DocumentKind, Purpose, RequisitionState
 from reserve.posting import DOCUMENT, MOVEMENT
@@ -104,6 +108,8 @@ def _usable_by_day(session: Session, item_id: int, ids: list[int], window: Windo
         row = moved.setdefault((location_id, lot_id), np.zeros(window.days + 1, dtype=np.int64))
         row[max(0, window.day_index(occurred_at) + 1)] += change
         expiry[lot_id] = expires_on
+    if window.known_at is not None:
+        expiry |= {lot: dates.expires_on for lot, dates in lots.dates_known(session, window.known_at).items()}
     held = _held_by_day(session, item_id, window)
     usable = {location_id: np.zeros(window.days + 1, dtype=np.int64) for location_id in ids}
     for (location_id, lot_id), row in moved.items():
@@ -196,7 +202,8 @@ def _issues(session: Session, item_id: int, ids: list[int], window: Window) -> l
 def _unmet(session: Session, item_id: int, ids: list[int], window: Window) -> list[tuple[int, datetime, int]]:
     """Units asked for by requisition and not granted, from the decision on: refused, or approved for less.
 
-    What is promised will be issued and is use of that day. A cancelled requisition was withdrawn: it was no need.
+    What is promised will be issued and is use of that day. A cancelled requisition was withdrawn: it was no need, once
+    that was known.
     """
     asked = {
         "item": item_id,
@@ -205,7 +212,28 @@ def _unmet(session: Session, item_id: int, ids: list[int], window: Window) -> li
         "end": window.end,
         "known_at": window.known_at or EVER,
     }
-    return [(row[0], row[1], int(row[2])) for row in session.connection().execute(_UNMET, asked) if row[2] > 0]
+    found = [(row[0], row[1], int(row[2])) for row in session.connection().execute(_UNMET, asked)]
+    if window.known_at is not None:
+        found += _not_withdrawn_yet(session, asked)
+    return [row for row in found if row[2] > 0]
+
+
+def _not_withdrawn_yet(session: Session, asked: Mapping[str, object]) -> list[tuple[int, datetime, int]]:
+    """What had not been granted of the requisitions that were cancelled later, by the journal of their approval.
+
+    The approval is overwritten where a requisition stands, and what was granted is gone with the promise. One that the
+    journal does not know as approved by then had not been decided, and was no unmet need yet.
+    """
+    rows = session.connection().execute(_WITHDRAWN, asked).all()
+    if not rows:
+        return []
+    wanted = {"numbers": [row.number for row in rows], "known_at": asked["known_at"]}
+    granted = {row.subject: json.loads(row.after) for row in session.connection().execute(_APPROVALS, wanted)}
+    return [
+        (row.location_id, row.requested_at, row.quantity - granted[row.number].get(row.code, 0))
+        for row in rows
+        if row.number in granted
+    ]
 
 
 _COUNTED = [Purpose.USE.value, Purpose.ALLOCATION.value]
@@ -229,6 +257,25 @@ _UNMET = (
         ),
         REQUISITION.c.decided_at <= bindparam("known_at"),
     )
+)
+_WITHDRAWN = (
+    select(REQUISITION.c.number, REQUISITION.c.location_id, REQUISITION.c.requested_at, LINE.c.quantity, ITEM.c.code)
+    .join(LINE, LINE.c.requisition_id == REQUISITION.c.id)
+    .join(ITEM, ITEM.c.id == LINE.c.item_id)
+    .where(
+        LINE.c.item_id == bindparam("item"),
+        REQUISITION.c.location_id.in_(bindparam("places", expanding=True)),
+        REQUISITION.c.requested_at >= bindparam("begin"),
+        REQUISITION.c.requested_at < bindparam("end"),
+        REQUISITION.c.purpose.in_(_COUNTED),
+        REQUISITION.c.state == RequisitionState.CANCELLED.value,
+        REQUISITION.c.decided_at > bindparam("known_at"),
+    )
+)
+_APPROVALS = select(JOURNAL.c.subject, JOURNAL.c.after).where(
+    JOURNAL.c.subject.in_(bindparam("numbers", expanding=True)),
+    JOURNAL.c.verb == "requisition.approved",
+    JOURNAL.c.recorded_at <= bindparam("known_at"),
 )
 _HOLDS = (
     select(HOLD.c.lot_id, HOLD.c.placed_at, HOLD.c.lifted_at)

@@ -90,7 +90,11 @@ class Own(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """An item of a preset that was left out: `unknown_item`, or `unit` where its base unit counts something else."""
+    """What was left out of a preset, and why.
+
+    `unknown_item`: the city has no such item; `unit`: its base unit counts something else; `too_small`: an amount that
+    the conversion takes below a thousandth of a base unit, where 0 would take the norm out.
+    """
 
     item: str
     wanted: str
@@ -152,7 +156,8 @@ def add(session: Session, entry: Entry, norms: Sequence[NewNorm]) -> list[NormRo
 def load(session: Session, entry: Entry, preset: str, published: Sequence[Published], own: Mapping[str, Own]) -> Loaded:
     """Put a published preset beside the city's items; `own` says how the city names and counts them.
 
-    Items the city does not have are skipped and named, so is one that counts something else and says no conversion.
+    Items the city does not have are skipped and named, so is one that counts something else and says no conversion, and
+    an amount that its conversion takes to nothing.
     Loading again adds what has changed since or could not be added before, and nothing else.
 
     Refused: a name in `own` that the preset does not speak of, or an item of the city's that is not there.
@@ -183,6 +188,9 @@ def load(session: Session, entry: Entry, preset: str, published: Sequence[Publis
         if norm.item is not None and norm.item not in factors:
             continue
         amount = norm.amount_per_1000 if norm.item is None else round(norm.amount_per_1000 * factors[norm.item])
+        if norm.item is not None and not amount and norm.amount_per_1000:
+            skipped.append(_too_small(norm, names[norm.item], factors[norm.item]))
+            continue
         new = NewNorm(
             preset,
             norm.basis,
@@ -294,6 +302,21 @@ def _skipped(code: str, wanted: str, unit: str, base_unit: str | None) -> Skippe
         "unit",
         f"定额以「{unit}」计，{wanted} 以「{base_unit}」计：请在 items 中写明 1 {unit}合多少{base_unit}（units）",
         f"The norm counts in {unit}, {wanted} in {base_unit}: say in items how many make one (units)",
+    )
+
+
+def _too_small(norm: Published, named: Own, factor: Fraction) -> Skipped:
+    assert norm.item is not None  # noqa: S101 - hours are not converted
+    amount, units = norm.amount_per_1000 / 1000, f"{float(factor):g}"
+    of = " ".join(part for part in (norm.basis.value, norm.role, norm.bed_class) if part)
+    return Skipped(
+        norm.item,
+        named.item,
+        "too_small",
+        f"定额 {of}：{amount:g} {norm.unit}按 1 {norm.unit}合 {units} 换算后不足 {named.item} 基本单位的千分之一，"
+        "未载入：请核对 items 中的 units",
+        f"{amount:g} {norm.unit} ({of}), at {units} to one, is less than a thousandth of a base unit of {named.item}"
+        " and was not loaded: check units in items",
     )
 
 

@@ -104,6 +104,14 @@ class Stock(NamedTuple):
     rule: Json | None
 
 
+class Rule(NamedTuple):
+    """What stock is judged by today: days of it at a rate. `by_peak`: the rate is the peak, and moves with it."""
+
+    days: Fraction
+    rate: Fraction
+    by_peak: bool
+
+
 class Window(NamedTuple):
     """The days of a scenario against today: `lead` ordinary days before it, or `skipped` days of it that are over."""
 
@@ -337,8 +345,6 @@ def result(need: Need, stock: Stock, window: Window, outbreak: Outbreak) -> Json
     along = follow(stock.lots, path_of(need, stock.ordinary, window))
     own_peak = up(float(epidemic.seven_day_peak(daily)[0]), 6)
     rule = stock.rule or {}
-    required_days = rule.get("required_days") or WORST_DAYS
-    cover = depletion.cover(list(stock.lots), own_peak, required_days)
     peak = int(epidemic.peak_day(daily)[0])
     worst, worst_from = _worst(daily)
     return {
@@ -359,13 +365,7 @@ def result(need: Need, stock: Stock, window: Window, outbreak: Outbreak) -> Json
         **_along(along, window),
         "falls_below_on": _falls_below(along, stock, window),
         "bands": _bands(need, stock, window, outbreak),
-        "at_scenario_peak": {
-            "peak_daily": float(own_peak),
-            "days": None if cover.days is None else floor(cover.days * 100) / 100,
-            "required_days": required_days,
-            "required": cover.required,
-            "shortfall": cover.shortfall,
-        },
+        "at_scenario_peak": _at_peak(stock, own_peak),
         "rule": {
             name: rule.get(name)
             for name in ("as_of", "stale", "peak_daily", "days_of_coverage", "required_days", "required", "level")
@@ -384,14 +384,41 @@ def _along(along: Along, window: Window) -> Json:
     }
 
 
+def judged_by(row: Json | None) -> Rule | None:
+    """What a row of coverage says that stock is judged by; None where no days at a rate are asked for."""
+    told = (row or {}).get("judged")
+    if told:
+        return Rule(Fraction(str(told["required_days"])), Fraction(told["rate"]), told["peak"])
+    if row and row.get("peak_daily") and row.get("required_days"):
+        return Rule(Fraction(row["required_days"]), Fraction(row["peak_daily"]), by_peak=True)
+    return None
+
+
+def _at_peak(stock: Stock, own_peak: Fraction) -> Json:
+    """The rule's arithmetic with the scenario's peak; a rule of persons asks for its own rate, whatever the peak."""
+    days = depletion.cover(list(stock.lots), own_peak, 0).days
+    rule = judged_by(stock.rule)
+    required_days = Fraction((stock.rule or {}).get("required_days") or WORST_DAYS) if rule is None else rule.days
+    rate = own_peak if rule is None or rule.by_peak else rule.rate
+    cover = depletion.cover(list(stock.lots), rate, required_days)
+    return {
+        "peak_daily": float(own_peak),
+        "days": None if days is None else floor(days * 100) / 100,
+        "required_days": int(required_days) if required_days.denominator == 1 else float(required_days),
+        "rate": float(rate),
+        "required": cover.required,
+        "shortfall": cover.shortfall,
+    }
+
+
 def _falls_below(along: Along, stock: Stock, window: Window) -> str | None:
-    """The first day on which what is left covers less than the rule asks, at the rule's own peak."""
-    rule = stock.rule or {}
-    if not rule.get("peak_daily") or not rule.get("required_days"):
+    """The first day on which what is left covers less than the rule asks of stock, at the rule's own rate."""
+    rule = judged_by(stock.rule)
+    if rule is None or not rule.rate or not rule.days:
         return None
     quantity, life = _split(stock.lots)
-    coverage = paths.coverage_along(quantity, life, along.usable, rule["peak_daily"])
-    day = int(paths.first_below(coverage, rule["required_days"]).day[0])
+    coverage = paths.coverage_along(quantity, life, along.usable, float(rule.rate))
+    day = int(paths.first_below(coverage, float(rule.days)).day[0])
     return None if day < 0 else window.ahead(day)
 
 

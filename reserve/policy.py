@@ -21,6 +21,9 @@ POLICY = table(Policy)
 MAX_LOOK_AHEAD_DAYS = 90
 """As far as use is forecast."""
 
+DEFAULT_LEAD_TIME_DAYS = 14
+"""How long an order takes where nobody says otherwise."""
+
 
 class NewPolicy(NamedTuple):
     """A policy as its maker states it; `norm` is units a person (or bed) and day."""
@@ -38,7 +41,7 @@ class NewPolicy(NamedTuple):
     quantity: int | None = None
     method: str = "rolling_mean_max"
     look_back_days: int = 365
-    lead_time_days: int = 14
+    lead_time_days: int = DEFAULT_LEAD_TIME_DAYS
     margin_days: int = 7
     physical_days: int | None = None
     contracted_days: int | None = None

@@ -73,6 +73,14 @@ class RunRow(NamedTuple):
     actor: str
 
 
+class Listed(NamedTuple):
+    """A scenario with the number of its latest run and what comes first in its result, which is all but the tables."""
+
+    scenario: ScenarioRow
+    run: int
+    head: Json
+
+
 class Case(NamedTuple):
     """A scenario with everything it rests on, ready to be worked out."""
 
@@ -290,15 +298,16 @@ def _worked_out(session: Session, now: datetime, zone: ZoneInfo, scope: Place, d
         "norms": definition["norms"],
         "cases": _cases(case.found, window),
         "beds": beds,
-        "by_day": _by_day(case, window),
-        "path_from": today.isoformat(),
-        "items": rows,
         "runs_out_first": [
             {name: row[name] for name in ("item", "runs_out_on", "days_met", "unmet")}
             for row in sorted(rows, key=lambda r: (r["days_met"], -r["unmet"], r["item"]))
             if row["runs_out_on"] is not None
         ],
         "warnings": [w._asdict() for w in said],
+        # a list of scenarios reads what stands before this
+        "by_day": _by_day(case, window),
+        "path_from": today.isoformat(),
+        "items": rows,
     }
 
 
@@ -466,14 +475,20 @@ def find(session: Session, code: str) -> ScenarioRow:
     return ScenarioRow._make(row)
 
 
-def scenarios(session: Session, within: Place, *, before: int | None, limit: int) -> list[tuple[ScenarioRow, RunRow]]:
-    """Scenarios of a subtree with their latest runs, the newest first."""
+def scenarios(session: Session, within: Place, *, before: int | None, limit: int) -> list[Listed]:
+    """Scenarios of a subtree with the head of their latest runs, the newest first.
+
+    A result has a megabyte and more where there are many items and days; nearly all of it is tables that no list shows.
+    """
     statement = _SCENARIOS.where(PLACE.c.path.like(f"{within.path}%")).order_by(SCENARIO.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(SCENARIO.c.id < before)
-    rows = [ScenarioRow._make(row) for row in session.connection().execute(statement)]
-    latest = {run.scenario_id: run for run in _latest(session, [row.id for row in rows])}
-    return [(row, latest[row.id]) for row in rows]
+    connection = session.connection()
+    rows = [ScenarioRow._make(row) for row in connection.execute(statement)]
+    ids = [row.id for row in rows]
+    runs = connection.execute(_HEADS[connection.dialect.name], {"ids": ids}).all() if ids else []
+    found = {row.scenario_id: (row.run, json.loads(row.head + "}")) for row in runs}
+    return [Listed(row, *found[row.id]) for row in rows]
 
 
 def latest(session: Session, rows: Sequence[ScenarioRow]) -> dict[str, RunRow]:
@@ -567,5 +582,13 @@ _NEWEST = (
     .subquery("newest")
 )
 _LATEST = _RUNS.join(_NEWEST, (_NEWEST.c.scenario_id == RUN.c.scenario_id) & (_NEWEST.c.run == RUN.c.run))
+_BEFORE_TABLES = ',"by_day":'
+"""Found nowhere else: within a string its quotes would be written otherwise."""
+_HEADS = {
+    dialect: select(
+        RUN.c.scenario_id, RUN.c.run, func.substr(RUN.c.result, 1, find(RUN.c.result, _BEFORE_TABLES) - 1).label("head")
+    ).join(_NEWEST, (_NEWEST.c.scenario_id == RUN.c.scenario_id) & (_NEWEST.c.run == RUN.c.run))
+    for dialect, find in (("sqlite", func.instr), ("postgresql", func.strpos))
+}
 _APPEND = insert(SCENARIO)
 _APPEND_RUN = insert(RUN)

@@ -121,6 +121,23 @@ Arrival = tuple[int, int, int | None]
 """Units, the day at the start of which they can be used, and their life counted from day 0; None: no expiry."""
 
 
+class Rated(NamedTuple):
+    """Units on each day from a first to a last, counted from day 0."""
+
+    units_per_day: int
+    first_day: int
+    last_day: int
+
+
+class Lines(NamedTuple):
+    """What is to come, a batch in daily parts told by its days and not part by part."""
+
+    dated: list[Arrival]
+    """By day; of a batch its last part, where that is a smaller one."""
+    rated: list[Rated]
+    late: list[Coming]
+
+
 # -- what is to come --------------------------------------------------------------------------------------------------
 
 
@@ -165,24 +182,65 @@ def schedule(
 
     What is overdue by at most `overdue_after_days` comes on day 0; what is overdue by more, or was never given a day,
     is answered apart. A batch in daily parts is spread over its days, and batches of one agreement follow each other:
-    a line makes one at a time. Goods that expire before they come are neither.
+    a line makes one at a time. Goods that expire before they come are neither. What comes on day `within_days` or
+    later is left out: give the days that are looked at, a batch has up to 3,660 of them.
     """
+    placed, late = _placed(coming, as_of, overdue_after_days)
     arrivals: list[Arrival] = []
+    for one, day, life in placed:
+        parts = [(one.units, day)]
+        if one.units_per_day is not None:
+            parts = _spread(one.units, one.units_per_day, day, within_days)
+        arrivals += [(units, n, life) for units, n in parts if n < within_days and (life is None or life > n)]
+    return sorted(arrivals, key=lambda a: a[1]), late
+
+
+def lines(
+    coming: Iterable[Coming],
+    as_of: date,
+    *,
+    overdue_after_days: int = OVERDUE_AFTER_DAYS,
+    within_days: int = SPREAD_DAYS_MAX,
+) -> Lines:
+    """`schedule`, where nobody asks for each day: as many figures as there are batches, however slow they are.
+
+    Parts of a batch that expire before they come are left out; how long the others keep is not told.
+    """
+    placed, late = _placed(coming, as_of, overdue_after_days)
+    dated: list[Arrival] = []
+    rated: list[Rated] = []
+    for one, first, life in placed:
+        end = within_days if life is None else min(within_days, life)
+        if one.units_per_day is None:
+            dated += [(one.units, first, life)] if first < end else []
+            continue
+        whole, rest = divmod(one.units, one.units_per_day)
+        last = min(first + whole, end) - 1
+        if last >= first:
+            rated.append(Rated(one.units_per_day, first, last))
+        if rest and first + whole < end:
+            dated.append((rest, first + whole, life))
+    return Lines(sorted(dated, key=lambda a: a[1]), rated, late)
+
+
+def _placed(
+    coming: Iterable[Coming], as_of: date, overdue_after_days: int
+) -> tuple[list[tuple[Coming, int, int | None]], list[Coming]]:
+    """Each with its first day and its life, one batch of a line after the other; and those that are too late."""
+    placed: list[tuple[Coming, int, int | None]] = []
     late: list[Coming] = []
     free: dict[str, int] = {}
     for one in sorted(coming, key=_by_day):
         if one.expected_on is None or (as_of - one.expected_on).days > overdue_after_days:
             late.append(one)
             continue
-        day, life = max(0, (one.expected_on - as_of).days), lots.life(one.expires_on, as_of)
-        parts = [(one.units, day)]
+        day = max(0, (one.expected_on - as_of).days)
         if one.units_per_day is not None:
             line = one.commitment or one.number
             day = max(day, free.get(line, 0))
             free[line] = day + _days(one.units, one.units_per_day)
-            parts = _spread(one.units, one.units_per_day, day, within_days)
-        arrivals += [(units, n, life) for units, n in parts if n < within_days and (life is None or life > n)]
-    return sorted(arrivals, key=lambda a: a[1]), late
+        placed.append((one, day, lots.life(one.expires_on, as_of)))
+    return placed, late
 
 
 def _by_day(one: Coming) -> tuple[date, str]:

@@ -11,10 +11,10 @@ from sqlmodel import Session
 
 from reserve import catalogue, consumption, journal
 from reserve.catalogue import ITEM, PLACE, ItemRow, Place
-from reserve.consumption import DECLARED, EXCLUDED
+from reserve.consumption import CONSUMPTION, DECLARED, EXCLUDED
 from reserve.entry import Entry
 from reserve.errors import Conflict, Fault, Invalid, UnknownItem
-from reserve.model import QUANTITY_MAX, ConsumptionSource
+from reserve.model import QUANTITY_MAX, ConsumptionSource, LocationKind
 from reserve.posting import mark_due
 
 
@@ -159,16 +159,14 @@ def declare(
     """Declare what a place uses a day, from a day on, by which text; 0 units take a declaration back.
 
     It counts where fewer than 28 days of the look-back are reported, and never lowers what was seen.
-    Refused: an unknown place or item, a place set to use nothing, terms that cannot be, taking back what is not there.
+    Refused: an unknown place or item, a place that uses nothing of its own, terms that cannot be, taking back what is
+    not there.
     """
     place, thing = _named(session, location, item)
-    if place.consumption_source == ConsumptionSource.NONE:
-        detail = f"{location} is set to use nothing, its norm would not count."
-        raise Conflict(
-            detail, code="consumption_not_counted", faults=[Fault("/location", "consumption_not_counted", detail)]
-        )
     found = total(norm)
     _lock(session, place)
+    if found.per_day_per_1000:
+        _refuse_idle(session, place)
     standing = consumption.declared(session, item_id=thing.id, day=effective_from).get(place.id)
     if standing is None and not found.per_day_per_1000:
         detail = f"No use of {item} at {location} is declared for {effective_from}: there is nothing to take back."
@@ -195,6 +193,32 @@ def declare(
     )
     mark_due(session, [(place.id, thing.id)], entry.now)
     return declarations(session, place, entry.today, item_id=thing.id, limit=1)[0]
+
+
+def _refuse_idle(session: Session, place: Place) -> None:
+    """Refuse a norm for a place that would count as a user by it: what it hands out is used, and counted, elsewhere.
+
+    A region counts where it is set to, or has reported use before; a warehouse only where a manager set it to.
+    """
+    if place.consumption_source == ConsumptionSource.NONE:
+        detail = f"{place.code} is set to use nothing, its norm would not count."
+    elif place.consumption_source is not None:
+        return
+    elif place.kind == LocationKind.WAREHOUSE:
+        detail = (
+            f"{place.code} is a warehouse, what leaves it is used elsewhere: declare the use of those it supplies,"
+            " or set its consumption_source."
+        )
+    elif place.kind == LocationKind.REGION and not session.connection().execute(_EVER, {"place": place.id}).first():
+        detail = (
+            f"{place.code} is a region that never reported use: declare the use of the places in it, or set its"
+            " consumption_source."
+        )
+    else:
+        return
+    raise Conflict(
+        detail, code="consumption_not_counted", faults=[Fault("/location", "consumption_not_counted", detail)]
+    )
 
 
 def declarations(
@@ -244,6 +268,7 @@ def _lock(session: Session, place: Place) -> None:
 
 
 _LOCK = select(PLACE.c.id).where(PLACE.c.id == bindparam("place")).with_for_update(key_share=True)
+_EVER = select(CONSUMPTION.c.id).where(CONSUMPTION.c.location_id == bindparam("place")).limit(1)
 _later = aliased(EXCLUDED, name="later")
 _EXCLUSIONS = (
     select(

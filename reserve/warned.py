@@ -19,8 +19,6 @@ from reserve.explain import Sentence
 from reserve.levels import SEVERITY
 from reserve.model import Level, PolicyKind
 
-DEFAULT_LEAD_TIME_DAYS = 14
-
 
 class Day(NamedTuple):
     """A judged day of the trend: whether the rule held, and whether a warning stood."""
@@ -51,7 +49,7 @@ def of_item(session: Session, world: Board, item: ItemRow, scope: Place, *, firs
     """The warnings of one row from `first` to `last`, by the lead time and look-ahead of the policy in force today."""
     applying = policy.applying(world.policies, item, scope, dict(world.places))
     ruling = max((p for p in applying if p.kind == PolicyKind.DAYS), key=lambda p: p.required_days or 0, default=None)
-    lead = DEFAULT_LEAD_TIME_DAYS if ruling is None else ruling.lead_time_days
+    lead = policy.DEFAULT_LEAD_TIME_DAYS if ruling is None else ruling.lead_time_days
     ahead = figures.DEFAULT_LOOK_AHEAD_DAYS if ruling is None else ruling.looks_ahead
     return score(_kept(session, item, scope, first, last), lead_time_days=lead, look_ahead_days=ahead)
 

@@ -1,5 +1,6 @@
 """Every test that takes `engine` runs on a real SQLite file and a real PostgreSQL, made by the real migrations."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -7,11 +8,13 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.util import LRUCache
 
 from reserve import catalogue, database
 from reserve.entry import Entry
@@ -23,6 +26,19 @@ TODAY = date(2026, 4, 1)
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the collector need not walk over it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+class Content(NamedTuple):
+    """Every row, table by table, and (name, last number, whether it was given out) of each sequence."""
+
+    rows: dict[str, bytes]
+    numbers: list[tuple[Any, ...]]
+
+
 class Postgres:
     """A PostgreSQL of our own (the PyPI package brings the server) with one database, emptied for each test.
 
@@ -32,6 +48,7 @@ class Postgres:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._made = self._bare = 0
+        self._city: Content | None = None
         with psycopg.connect(uri, autocommit=True) as connection:
             for setting in (
                 "max_connections = 200",
@@ -43,32 +60,50 @@ class Postgres:
             connection.execute("SELECT pg_reload_conf()")
         self._make()
 
-    def emptied(self) -> str:
-        """The address of a database as migrations leave it."""
+    def emptied(self, *, city: bool = False) -> str:
+        """The address of a database as migrations leave it; with `city`, as `build` leaves that."""
+        if city and self._city is None:
+            engine = connect(self.emptied())
+            build(engine)
+            database.close(engine)
+            with psycopg.connect(self._named(), autocommit=True) as connection:
+                self._city = self._content(connection)
         with psycopg.connect(self._named(), autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            if self._shape(connection) != self._whole:
-                self._make()
+            if self._shape(connection) == self._whole:
+                self._fill(connection, self._city if city and self._city is not None else self._outside)
                 return self.address
-            connection.execute("SET session_replication_role = replica")  # the append-only triggers stand aside
-            names = [
-                row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            ]
-            # a few rows each: deleting them takes a thirtieth of a TRUNCATE, which makes every file of a table anew
-            connection.execute("; ".join(f'DELETE FROM "{name}"' for name in names if name != "alembic_version"))
-            connection.execute(
-                "SELECT setval(oid::regclass, 1, false) FROM pg_class"
-                " WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
-            )
-            with connection.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO location (code, name_zh, name_en, kind, path) VALUES (%s, %s, %s, %s, %s)",
-                    self._outside,
-                )
-        return self.address
+        self._make()
+        return self.emptied(city=city)
+
+    @staticmethod
+    def _content(connection: psycopg.Connection) -> "Content":
+        names = [row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        rows = {}
+        for name in set(names) - {"alembic_version"}:
+            with connection.cursor().copy(f'COPY "{name}" TO STDOUT') as copied:
+                rows[name] = b"".join(copied)
+        numbers = connection.execute(
+            "SELECT sequencename, coalesce(last_value, 1), last_value IS NOT NULL FROM pg_sequences"
+            " WHERE schemaname = 'public'"
+        )
+        return Content(rows, numbers.fetchall())
+
+    @staticmethod
+    def _fill(connection: psycopg.Connection, content: "Content") -> None:
+        connection.execute("SET session_replication_role = replica")  # the append-only triggers stand aside
+        # a few rows each: deleting them takes a thirtieth of a TRUNCATE, which makes every file of a table anew
+        connection.execute("; ".join(f'DELETE FROM "{name}"' for name in content.rows))
+        for name, rows in content.rows.items():
+            if rows:
+                with connection.cursor().copy(f'COPY "{name}" FROM STDIN') as copied:
+                    copied.write(rows)
+        connection.execute(
+            "; ".join(f"SELECT setval('\"{name}\"', {last}, {used})" for name, last, used in content.numbers)
+        )
 
     def bare(self) -> str:
         """The address of a new database that nobody has migrated; it ends with the server."""
@@ -94,8 +129,7 @@ class Postgres:
         database.close(engine)
         with psycopg.connect(self._named(), autocommit=True) as connection:
             self._whole = self._shape(connection)
-            rows = connection.execute("SELECT code, name_zh, name_en, kind, path FROM location ORDER BY id")
-            self._outside = rows.fetchall()
+            self._outside = self._content(connection)
 
     @staticmethod
     def _shape(connection: psycopg.Connection) -> list[tuple[object, ...]]:
@@ -148,20 +182,49 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def sqlite_city(sqlite_template: Path) -> Path:
+    path = sqlite_template.with_name("city.db")
+    shutil.copy(sqlite_template, path)
+    engine = connect(f"sqlite:///{path}")
+    build(engine)
+    database.close(engine)
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty migrated database of its own for each test, on each engine."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database of its own for each test, on each engine: empty, or the city where a test asks for `city`."""
+    city = "city" in request.fixturenames
     if request.param == "sqlite":
         path = tmp_path / "reserve.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    yield request.getfixturevalue("postgres").emptied()
+        shutil.copy(request.getfixturevalue("sqlite_city" if city else "sqlite_template"), path)
+        return f"sqlite:///{path}"
+    address: str = request.getfixturevalue("postgres").emptied(city=city)
+    return address
+
+
+class Compiled(NamedTuple):
+    """What SQLAlchemy made of statements: as in a server, a statement is put into words once and not by every test."""
+
+    dialect: Dialect
+    statements: LRUCache[Any, Any]
+
+
+_COMPILED: dict[str, Compiled] = {}
+
+
+def connect(url: str) -> Engine:
+    """As `database.connect`: a pool and listeners of its own, and the statements that other tests have compiled."""
+    engine = database.connect(url)
+    shared = _COMPILED.setdefault(engine.dialect.name, Compiled(engine.dialect, LRUCache(3000)))
+    engine.dialect, engine._compiled_cache = shared  # noqa: SLF001 - an engine takes only the size of its cache
+    return engine
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = database.connect(database_url)
+    engine = connect(database_url)
     yield engine
     database.close(engine)
 
@@ -171,8 +234,7 @@ def entry(**changes: object) -> Entry:
     return Entry(**{"actor": "Li Wei", "now": NOW, "zone": SHANGHAI, **changes})  # type: ignore[arg-type]  # a test changes any field
 
 
-@pytest.fixture
-def city(engine: Engine) -> Engine:
+def build(engine: Engine) -> None:
     """Dezhou with one warehouse, two hospitals in two counties, masks (dated) and ventilators (undated)."""
     with database.writing(engine) as session:
         for code, name, kind, parent in (
@@ -201,6 +263,11 @@ def city(engine: Engine) -> Engine:
         catalogue.add_item(
             session, catalogue.NewItem("VENT", "呼吸机", "Ventilator", Category.TREATMENT, "台", shelf_life_days=None)
         )
+
+
+@pytest.fixture
+def city(engine: Engine) -> Engine:
+    """The city that `build` makes; it is made once and copied."""
     return engine
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from served import Served
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 from typer.testing import CliRunner
 
 from api import cli, cli_backtest
@@ -24,7 +24,7 @@ from reserve import backtests, catalogue, consumption, coverage, database, ledge
 from reserve.backtests import HORIZON, P, of_item, span_of
 from reserve.entry import day_bounds
 from reserve.ledger import IssueLine, ReceiptLine
-from reserve.model import ConsumptionSource, LocationKind, Purpose
+from reserve.model import Category, ConsumptionSource, LocationKind, Purpose
 from reserve.reporting import Report
 from reserve.use import Norm
 from reserve.warned import Day, Score
@@ -34,10 +34,10 @@ WEEK = [40, 52, 47, 61, 55, 12, 3]
 PHARMACY = SHARED / "data" / "demand_pharmacy_daily" / "sales_daily.csv.gz"
 
 
-def told(engine, values, *, code=H1, last=TODAY, now=NOW):
+def told(engine, values, *, code=H1, last=TODAY, now=NOW, item="N95"):
     """A past brought in at one moment: use of each day up to the day before `last`, None where nothing was sent."""
     first = last - timedelta(days=len(values))
-    rows = [Report(code, "N95", first + timedelta(days=n), int(v)) for n, v in enumerate(values) if v is not None]
+    rows = [Report(code, item, first + timedelta(days=n), int(v)) for n, v in enumerate(values) if v is not None]
     database.transact(engine, lambda session: reporting.report(session, entry(now=now), rows))
 
 
@@ -490,6 +490,44 @@ def test_what_is_not_there_is_refused(served, query, status, code):
 
 def test_another_category_holds_nothing(served):
     assert served.client().get("/v1/backtests?category=testing").json()["items"] == []
+
+
+def test_a_long_table_is_answered_page_by_page_by_code(served):
+    """What one question costs is bounded; a page is some items by code, its line over all is of these."""
+    for code in ("A1", "Z1"):
+        new = catalogue.NewItem(code, "物", "Thing", Category.OTHER, "个")
+        database.transact(served.engine, lambda session, new=new: catalogue.add_item(session, new))
+        told(served.engine, weeks(400), item=code)
+    client = served.client()
+    whole = client.get("/v1/backtests").json()
+    assert sorted(row["item"] for row in whole["items"]) == ["A1", "N95", "Z1"]
+    assert whole["next_cursor"] is None
+    seen, cursor = [], ""
+    while cursor is not None:
+        found = client.get(f"/v1/backtests?limit=1{cursor and '&cursor=' + cursor}").json()
+        assert len(found["items"]) <= 1
+        assert found["together"]["items"] == len(found["items"])
+        seen += found["items"]
+        cursor = found["next_cursor"]
+    assert [row["item"] for row in seen] == ["A1", "N95", "Z1"]
+    assert sorted(seen, key=backtests.worst_first) == whole["items"]
+    for query in ("limit=0", "limit=101", "cursor=x"):
+        assert client.get(f"/v1/backtests?{query}").status_code == 422
+
+
+def test_places_are_read_once_however_many_items_there_are(served):
+    statements = []
+    event.listen(served.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    def asked(times):
+        with database.reading(served.engine) as session:
+            place, item = catalogue.place(session, CITY), catalogue.item(session, "N95")
+            world = coverage.board(session, coverage.when(None, now=NOW, zone=SHANGHAI))
+            statements.clear()
+            backtests.table(session, world, [item] * times, place, as_of=TODAY, zone=SHANGHAI)
+        return sum(" FROM location" in statement.replace("\n", " ") for statement in statements)
+
+    assert asked(3) == 0
 
 
 def test_a_key_of_a_county_sees_its_county_only(served):

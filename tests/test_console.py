@@ -10,6 +10,7 @@ import pytest
 from conftest import NOW
 from served import Served, receipt
 from sqlalchemy import Engine
+from typed import Typed, typed
 
 from api.console import Answered, call
 from api.desk import OPERATOR, Desk
@@ -85,7 +86,11 @@ def test_a_name_that_cannot_be_written_is_refused(desk: Desk, name: str) -> None
     assert post(desk, "receipts", receipt(1), Operator(name)).status == 422
 
 
-def reserve(folder: Path, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def reserve(folder: Path, *words: str, stdin: str = "") -> Typed:
+    return typed(*words, folder=folder, stdin=stdin, RESERVE_DATABASE_URL=f"sqlite:///{folder}/r.db")
+
+
+def in_a_process(folder: Path, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"RESERVE_DATABASE_URL": f"sqlite:///{folder}/r.db", "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", "api.cli", *words]
     return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
@@ -111,17 +116,17 @@ def test_a_keeper_types_a_day_at_the_machine(tmp_path: Path) -> None:
     goods.write_text(
         json.dumps({"location": "371400-W1", "donor": "某基金会", "lines": [{"scan": scanned, "packs": 2}]})
     )
-    assert reserve(tmp_path, "migrate").returncode == 0
+    assert in_a_process(tmp_path, "migrate").returncode == 0
     assert reserve(tmp_path, "import", "locations", str(tmp_path / "places.csv")).returncode == 0
-    assert reserve(tmp_path, "record", "items", "--as", "王强", stdin=json.dumps(item)).returncode == 0
+    assert in_a_process(tmp_path, "record", "items", "--as", "王强", stdin=json.dumps(item)).returncode == 0
     looked = json.loads(reserve(tmp_path, "scan", scanned, "--location", "371400-W1").stdout)
     assert (looked["item"], looked["lot_number"], looked["expires_on"]) == ("N95", "A1", "2040-12-31")
     made = json.loads(reserve(tmp_path, "record", "receipts", str(goods), "--as", "王强").stdout)
     assert [(m["source"], m["quantity"], m["actor"]) for m in made["movements"]] == [("DONOR", 800, "王强 (cli)")]
     card = tmp_path / "card.pdf"
-    assert reserve(tmp_path, "ask", "stock/371400-W1/N95/card?format=pdf", "-o", str(card)).returncode == 0
+    assert in_a_process(tmp_path, "ask", "stock/371400-W1/N95/card?format=pdf", "-o", str(card)).returncode == 0
     assert card.read_bytes().startswith(b"%PDF")
-    refused = reserve(tmp_path, "record", "receipts", stdin='{"location": "nowhere", "lines": []}')
+    refused = in_a_process(tmp_path, "record", "receipts", stdin='{"location": "nowhere", "lines": []}')
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "lines" in refused.stderr
     missing = reserve(tmp_path, "record", "receipts", str(tmp_path / "none.json"))
@@ -130,5 +135,5 @@ def test_a_keeper_types_a_day_at_the_machine(tmp_path: Path) -> None:
     assert reserve(tmp_path, "seals").returncode == 1  # nothing has been sealed yet
     assert reserve(tmp_path, "watch", "--once").returncode == 0
     anchor = reserve(tmp_path, "seals").stdout.strip()
-    assert reserve(tmp_path, "verify", "--anchor", anchor).returncode == 0
+    assert in_a_process(tmp_path, "verify", "--anchor", anchor).returncode == 0
     assert reserve(tmp_path, "verify", "--anchor", f"1:{'0' * 64}").returncode == 1

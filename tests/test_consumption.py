@@ -346,6 +346,22 @@ def test_a_shelf_of_expired_goods_is_empty(ward):
     assert use(ward) == [0, 0, 0, 5, 0, "0+", "0+", "0+", "0+", "0+"]
 
 
+def test_a_date_put_right_later_does_not_empty_the_shelf_as_it_was_known(ward):
+    receive(ward, 10, 20)
+    with database.reading(ward) as session:
+        item = catalogue.item(session, "N95").id
+
+    def misread(session):
+        when = entry(now=at(29))
+        day = date(2026, 3, 23)
+        lots.redate(session, when, item_id=item, lot_number="A", manufactured_on=None, expires_on=day, reason="misread")
+
+    then = use(ward, known_at=at(28))
+    database.transact(ward, misread)
+    assert use(ward, known_at=at(28)) == then == [0] * 10
+    assert use(ward) == [0, 0, *["0+"] * 8]
+
+
 def test_use_that_is_read_from_issues_is_not_reported_as_well(ward):
     with refused(ward, Conflict, "consumption_from_issues"):
         report(ward, (WARD, "N95", YESTERDAY, 5))
@@ -513,6 +529,43 @@ def test_a_refusal_counts_from_when_it_was_known(ward):
     ask_for(ward, 9, 25, state="refused")
     assert use(ward, known_at=at(25, 3))[3] == 0
     assert use(ward, known_at=at(25, 4))[3] == 9
+
+
+def cancel(engine, number, when):
+    boss = entry(now=when, actor="Wang Fang")
+    database.transact(engine, lambda s: requisitions.cancel(s, boss, number=number, reason="ward closed"))
+
+
+def test_what_was_withdrawn_later_was_unmet_need_until_then(ward):
+    receive(ward, 1000, 20)
+    number = ask_for(ward, 70, 23, granted=30, state="approved")
+    then = [use(ward, known_at=at(day)) for day in (23, 24, 30)]
+    assert [row[1] for row in then] == [0, 40, 40]
+    cancel(ward, number, at(30, 4))
+    assert [use(ward, known_at=at(day)) for day in (23, 24, 30)] == then
+    assert use(ward, known_at=at(30, 4))[1] == use(ward)[1] == 0
+
+
+def test_what_was_partly_issued_before_it_was_withdrawn_is_told_as_it_was_known(ward):
+    receive(ward, 1000, 20)
+    number = ask_for(ward, 70, 23, granted=30, state="approved")
+    line = [WantedLine("N95", 10)]
+    handed_out = entry(now=at(25))
+    database.transact(ward, lambda s: requisitions.issue(s, handed_out, number=number, lines=line))
+    database.transact(ward, lambda s: requisitions.reallocate(s, entry(now=at(26)), number=number))
+    moments = [at(23), at(24), at(25, 1), at(25, 3), at(27)]
+    then = [use(ward, known_at=moment) for moment in moments]
+    assert [(row[1], row[3]) for row in then] == [(0, 0), (40, 0), (40, 0), (40, 10), (40, 10)]
+    cancel(ward, number, at(30, 4))
+    assert [use(ward, known_at=moment) for moment in moments] == then
+    assert use(ward)[1] == 0
+
+
+def test_what_was_never_decided_is_no_need_whenever_it_was_withdrawn(ward):
+    receive(ward, 1000, 20)
+    number = ask_for(ward, 70, 23, state="open")
+    cancel(ward, number, at(30, 4))
+    assert use(ward, known_at=at(24))[1] == use(ward)[1] == 0
 
 
 def test_a_request_on_a_day_with_an_empty_shelf_is_still_a_lower_bound(ward):

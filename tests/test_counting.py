@@ -9,7 +9,7 @@ from itertools import count
 from threading import Thread
 
 import pytest
-from conftest import NOW, SHANGHAI, entry
+from conftest import NOW, SHANGHAI, connect, entry
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -820,7 +820,7 @@ def test_what_lies_there_is_what_was_counted_and_what_moved_since(sqlite_templat
     """Movements on time and late, counts on time and late: each counted lot ends at its count plus what came after."""
     path = tmp_path / f"{next(_files)}.db"
     shutil.copy(sqlite_template, path)
-    engine = database.connect(f"sqlite:///{path}")
+    engine = connect(f"sqlite:///{path}")
     with database.writing(engine) as session:
         plain_city(session)
         book = Book(session)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 pytestmark = pytest.mark.long
 
-KILLS = int(os.environ.get("CRASH_KILLS", "4"))
+KILLS = int(os.environ.get("CRASH_KILLS", "2"))
 
 
 @pytest.mark.usefixtures("city")

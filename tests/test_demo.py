@@ -16,13 +16,18 @@ from pathlib import Path
 import httpx
 import pytest
 from crashing import free_port
+from typed import Typed, typed
 
 from seeds.year import demonstration
 
 pytestmark = pytest.mark.long
 
 
-def reserve(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def reserve(folder: Path, *words: str, **settings: str) -> Typed:
+    return typed(*words, folder=folder, **settings)
+
+
+def in_a_process(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RESERVE_")} | settings
     return subprocess.run(
         [sys.executable, "-m", "api.cli", *words],
@@ -38,14 +43,14 @@ def reserve(folder: Path, *words: str, **settings: str) -> subprocess.CompletedP
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("fresh")
-    first = reserve(folder, "demo", "--no-serve")
+    first = in_a_process(folder, "demo", "--no-serve")
     assert first.returncode == 0, first.stderr
     return folder, first.stdout
 
 
 @pytest.fixture(scope="module")
 def rows(shown: tuple[Path, str]) -> dict[str, dict]:
-    told = reserve(shown[0], "coverage", "--json", RESERVE_DATABASE_URL="sqlite:///var/demo.db")
+    told = in_a_process(shown[0], "coverage", "--json", RESERVE_DATABASE_URL="sqlite:///var/demo.db")
     assert told.returncode == 0, told.stderr
     return {row["item"]: row for row in json.loads(told.stdout)["items"]}
 
@@ -90,7 +95,7 @@ def test_a_second_run_changes_nothing(shown: tuple[Path, str]) -> None:
 
     before = counts()
     assert before["alert"] > 5
-    again = reserve(folder, "demo", "--no-serve")
+    again = in_a_process(folder, "demo", "--no-serve")
     assert again.returncode == 0, again.stderr
     assert counts() == before
 
@@ -226,7 +231,7 @@ def test_what_is_listed_can_be_taken_out_as_a_sheet(shown: tuple[Path, str], row
 
 def test_a_port_that_is_taken_is_said_before_the_work(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        said = reserve(tmp_path, "demo", "--port", str(taken.getsockname()[1]))
+        said = in_a_process(tmp_path, "demo", "--port", str(taken.getsockname()[1]))
     assert said.returncode == 1
     assert "make demo PORT=" in said.stderr
     assert not (tmp_path / "var").exists()

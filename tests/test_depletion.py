@@ -81,7 +81,7 @@ def test_the_units_of_each_lot_that_expire_are_worked_out_by_hand(case):
     assert math.floor(sum(waste) + Fraction(1, 2)) == case["expected"]["rounded"]
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(lots=stocks, peak=peaks, required=st.integers(0, 20))
 @example(lots=[(10, 1), (10, 1), (0, None)], peak=Fraction(10), required=2)
 def test_coverage_equals_a_day_by_day_issue_on_paper(lots, peak, required):
@@ -119,20 +119,20 @@ def test_the_shortfall_is_the_fewest_long_dated_units_that_restore_the_rule(lots
         assert cover([*lots, (found.shortfall - 1, None)], peak, required).days < required
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lots=stocks, peak=peaks, lot=st.tuples(st.integers(0, 90), lives))
 def test_more_stock_never_shortens_coverage(lots, peak, lot):
     assert cover([*lots, lot], peak, 30).days >= cover(lots, peak, 30).days
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lots=stocks, peak=peaks, units=st.integers(0, 90), life=lives, sooner=st.integers(0, 20))
 def test_an_earlier_expiry_never_lengthens_coverage(lots, peak, units, life, sooner):
     earlier = sooner if life is None else life - sooner
     assert cover([*lots, (units, earlier)], peak, 30).days <= cover([*lots, (units, life)], peak, 30).days
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lots=stocks, peak=peaks, units=st.integers(0, 90), life=lives, part=st.integers(0, 90))
 def test_splitting_a_lot_changes_nothing(lots, peak, units, life, part):
     part = min(part, units)
@@ -140,7 +140,7 @@ def test_splitting_a_lot_changes_nothing(lots, peak, units, life, part):
     assert cover([(part, life), *lots, (units - part, life)], peak, 30) == whole
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lots=stocks, peak=peaks, more=st.integers(0, 10**15))
 def test_stock_without_expiry_adds_exactly_its_own_days(lots, peak, more):
     found = cover(lots, peak, 30)
@@ -304,7 +304,7 @@ def test_the_days_with_arrivals_equal_a_day_by_day_issue_on_paper(lots, peak, co
     assert found.unlimited or found.days_unbroken >= cover(lots, peak, 30).days
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lots=stocks, peak=peaks, contracts=contracts_, capacity=capacity_)
 def test_the_gaps_that_arrivals_close_are_those_seen_on_paper(lots, peak, contracts, capacity):
     horizon = 25
@@ -317,7 +317,7 @@ def test_the_gaps_that_arrivals_close_are_those_seen_on_paper(lots, peak, contra
     assert [gap.units for gap in found.gaps] == [sum(unmet[gap.first : gap.last + 1]) for gap in found.gaps]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     lots=stocks, peak=peaks, contracts=contracts_, capacity=capacity_, units=st.integers(0, 90), day=st.integers(0, 60)
 )

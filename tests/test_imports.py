@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NOW, SHANGHAI, TODAY, entry
+from conftest import NOW, SHANGHAI, TODAY, connect, entry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
@@ -76,7 +76,7 @@ def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The city of the other tests in one SQLite file for many tries, each of which is rolled back."""
     path = tmp_path_factory.mktemp("sheets") / "reserve.db"
     path.write_bytes(sqlite_template.read_bytes())
-    engine = database.connect(f"sqlite:///{path}")
+    engine = connect(f"sqlite:///{path}")
     places = (
         "code,name_zh,name_en,kind,parent\n371400,德州市,Dezhou,region,\n371402,德城区,德城区,region,371400\n"
         "371400-W1,市级储备库,W1,warehouse,371400\n371402-H1,德城区医院,H1,hospital,371402\n"

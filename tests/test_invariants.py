@@ -52,7 +52,7 @@ def test_p03_the_books_agree_with_a_plain_dict_whatever_is_done(city, mirror):
         engine = city
 
     OfThisCity.mirror = mirror
-    runs = int(os.environ.get("BOOKS_RUNS", "0")) or (100 if city.dialect.name == "sqlite" else 25)
+    runs = int(os.environ.get("BOOKS_RUNS", "0")) or (60 if city.dialect.name == "sqlite" else 25)
     steps = int(os.environ.get("BOOKS_STEPS", "40"))
     run_state_machine_as_test(
         OfThisCity,

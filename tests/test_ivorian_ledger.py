@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import ivorian
 import pytest
-from conftest import NOW, SHARED
+from conftest import NOW, SHARED, connect
 from sqlalchemy import Engine
 
 from reserve import catalogue, coverage, database, policy, stock, verify
@@ -37,7 +37,7 @@ def published() -> ivorian.Ledger:
 def books(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     path = tmp_path_factory.mktemp("ivorian") / "reserve.db"
     path.write_bytes(sqlite_template.read_bytes())
-    engine = database.connect(f"sqlite:///{path}")
+    engine = connect(f"sqlite:///{path}")
     yield engine
     database.close(engine)
 

@@ -1,11 +1,15 @@
 """Norms of use: published ones put beside a city's items, corrected by the city, each with its source."""
 
+from fractions import Fraction
+
+from conftest import entry
 from outbreaks import manager, stock_the_shelves
 from refusing import refused, scalar, sound, unchanged
 from served import Served
 
-from reserve import catalogue, database
+from reserve import catalogue, database, norms
 from reserve.model import Category, NormBasis
+from reserve.norms import Own
 from seeds.catalogue import ITEMS
 from seeds.usage import PRESETS
 
@@ -21,8 +25,8 @@ def norm(**changes: object) -> dict:
     }
 
 
-def post(client, *norms: dict, preset: str = "who-esft"):
-    return client.post("/v1/norms", json={"preset": preset, "norms": list(norms)})
+def post(client, *said: dict, preset: str = "who-esft"):
+    return client.post("/v1/norms", json={"preset": preset, "norms": list(said)})
 
 
 def test_presets_speak_the_catalogue_s_codes_and_units() -> None:
@@ -119,6 +123,45 @@ def test_only_a_manager_says_what_is_used(served: Served) -> None:
             served.engine, lambda client=client: client.post("/v1/norms/presets/who-esft", json={}), 403, "forbidden"
         )
         assert client.get("/v1/norms").status_code == 200
+
+
+def test_a_county_does_not_write_the_norms_of_every_other(served: Served) -> None:
+    """They are read by every scenario of the city: only a manager of the whole tree says what is used."""
+    manager(served)
+    county = served.client("manager", "371425")
+    for act in (
+        lambda: post(county, norm(amount=0)),
+        lambda: post(county, norm(), preset="ours"),
+        lambda: county.post("/v1/norms/presets/nm-mat-2020", json={}),
+        lambda: county.post("/v1/norms/presets/none-such", json={}),
+    ):
+        refused(served.engine, act, 403, "forbidden")
+    answered = county.post("/v1/norms/presets/who-esft", json={}, headers={"Accept-Language": "zh"})
+    assert "最上级" in answered.json()["detail"]
+    assert county.get("/v1/norms").json()["items"]
+
+
+def test_a_conversion_that_leaves_nothing_of_a_norm_does_not_take_it_out(served: Served) -> None:
+    """Amounts are thousandths of a base unit: less than half a one would be written as 0, which ends a norm."""
+    client = manager(served)
+    standing = client.get("/v1/norms?preset=who-esft&item=N95").json()["items"]
+    shift = norms.Published(NormBasis.STAFF_SHIFT, "", "health_worker", "N95", "个", 1000, "ESFT", reusable=False)
+    case = shift._replace(basis=NormBasis.CASE, role="", amount_per_1000=60_000)
+    pallet = {"N95": Own("N95", Fraction(1, 10_000))}
+
+    def load(session):
+        return norms.load(session, entry(), "who-esft", [shift, case], pallet)
+
+    told = database.transact(served.engine, load)
+    assert [(row.basis, row.amount_per_1000) for row in told.added] == [(NormBasis.CASE, 6)]
+    (small,) = told.skipped
+    assert (small.item, small.wanted, small.reason) == ("N95", "N95", "too_small")
+    assert small.en.startswith("1 个 (staff_shift health_worker), at 0.0001 to one, is less than a thousandth")
+    assert "units" in small.zh
+    left = client.get("/v1/norms?preset=who-esft&item=N95").json()["items"]
+    assert [row for row in left if row["basis"] == "staff_shift"] == standing
+    again = database.transact(served.engine, load)
+    assert (len(again.added), again.unchanged, len(again.skipped)) == (0, 1, 1)
 
 
 def test_bad_norms_are_refused_whole_with_their_places(served: Served) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import openlmis
 import pytest
-from conftest import SHARED
+from conftest import SHARED, connect
 from openlmis import Line, Published
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -33,14 +33,14 @@ def published() -> Published:
 def books(sqlite_template, tmp_path):
     path = tmp_path / "openlmis.db"
     path.write_bytes(sqlite_template.read_bytes())
-    engine = database.connect(f"sqlite:///{path}")
+    engine = connect(f"sqlite:///{path}")
     yield engine
     database.close(engine)
 
 
 @pytest.fixture(scope="module")
 def few(published: Published) -> Published:
-    """The three longest cards of those that were counted, and three short ones: enough for either database."""
+    """The three longest cards of those that were counted, and three short ones: enough for the other database."""
     lines = Counter(line.card for line in published.lines)
     counted = {line.card for line in published.lines if line.change is None}
     by_length = sorted(counted, key=lambda card: (-lines[card], card))
@@ -67,7 +67,8 @@ def test_all_2811_stocks_on_hand_come_out_when_every_line_is_told_as_it_happens(
         assert verify.verify(session) == []
 
 
-def test_the_same_holds_for_a_few_cards_on_either_database(engine: Engine, few: Published) -> None:
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_same_holds_for_a_few_cards_on_the_other_database(engine: Engine, few: Published) -> None:
     with database.writing(engine) as session:
         told_as_it_happens(session, few)
     assert published_stocks_found(engine, few) == len(few.stock)
@@ -172,7 +173,8 @@ def test_all_2811_come_out_as_well_when_every_line_is_dated_back_in_the_order_it
         assert verify.verify(session) == []
 
 
-def test_back_dated_in_processed_order_gives_the_same_on_either_database(engine: Engine, few: Published) -> None:
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_back_dated_in_processed_order_gives_the_same_on_the_other_database(engine: Engine, few: Published) -> None:
     with database.writing(engine) as session:
         late = Late(session, few)
         late.tell_all()

@@ -83,7 +83,7 @@ uses = st.lists(st.lists(st.one_of(st.just(0), st.integers(0, 40)), min_size=9, 
 
 
 @pytest.mark.long
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(lots=stocks, use=uses, peak=peaks)
 def test_every_path_equals_issuing_it_day_by_day_on_paper(lots, use, peak):
     state = deplete(*apart(lots), use)
@@ -105,7 +105,7 @@ arrivals_ = st.lists(
 
 
 @pytest.mark.long
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(lots=stocks, use=uses, peak=peaks, arrivals=arrivals_)
 @example(lots=[(100, None)], use=[[10] * 9], peak=Fraction(10), arrivals=[(30, 1, 3)])
 @example(lots=[(5, 12)], use=[[0] * 9], peak=Fraction(1), arrivals=[(50, 2, 11), (7, 2, 10), (7, 3, None)])
@@ -123,7 +123,7 @@ NOTHING_THAT_ENDS_TODAY = (0, 0, 1)
 
 
 @pytest.mark.long
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     lots=stocks,
     use=uses,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from refusing import refused, sound
 from served import Served
 from situations import HOSPITALS, MASKS, lying, rule, situation, situations, used
+from typed import typed
 
 from forecasting.depletion import cover
 from reserve import (
@@ -617,6 +618,7 @@ def test_absurd_figures_are_named_and_break_nothing(counties):
     assert ask(served, "rotation")["items"][0]["reason_code"] == "too_large"
 
 
+@pytest.mark.long
 def test_the_command_prints_tables_and_what_the_api_answers(counties, tmp_path):
     if counties.dialect.name != "sqlite":
         pytest.skip("the command is the same over either; it is started once")
@@ -626,11 +628,7 @@ def test_the_command_prints_tables_and_what_the_api_answers(counties, tmp_path):
     where = {"RESERVE_DATABASE_URL": f"sqlite:///{counties.url.database}", "RESERVE_WORKER": "off"}
 
     def told(*words):
-        command = [str(Path(sys.executable).parent / "reserve"), "plan", *words]
-        done = subprocess.run(
-            command, env={**os.environ, **where}, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout, done.stderr
+        return typed("plan", *words, folder=tmp_path, **where)
 
     for words in ("replenish", "redistribute", "rotate"):
         code, said, wrong = told(words, "--item", "N95", "--all")
@@ -645,3 +643,6 @@ def test_the_command_prints_tables_and_what_the_api_answers(counties, tmp_path):
     code, said, wrong = told("rotate", "--scope", "NOWHERE")
     assert (code, said) == (1, "")
     assert "unknown_location" in wrong
+    script = [str(Path(sys.executable).parent / "reserve"), "plan", "redistribute", "--json"]
+    process = subprocess.run(script, env={**os.environ, **where}, capture_output=True, text=True, check=True)
+    assert json.loads(process.stdout)["items"] == answer["items"]

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 from datetime import date, timedelta
+from fractions import Fraction
 from hashlib import sha256
-from math import floor
+from math import ceil, floor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,10 +20,11 @@ from outbreaks import census, dezhou, lombardia, manager, model, row
 from refusing import at_once, refused, scalar, sound, unchanged
 from served import Served, issue, receipt, rows_of_use
 from sqlalchemy import text
+from typed import Typed, typed
 
 from api.console import call
 from forecasting import epidemic
-from reserve import outbreak
+from reserve import catalogue, database, outbreak, scenarios
 from reserve.access import Operator
 from reserve.catalogue import ItemRow
 from reserve.model import Category, NormBasis
@@ -233,6 +235,62 @@ def test_today_s_rule_stands_beside(served: Served) -> None:
     assert row(told)["falls_below_on"] == (date(2026, 4, 1) + timedelta(days=first)).isoformat()
 
 
+def judged_by(served: Served, **terms: object) -> dict:
+    """A scenario beside a policy of these terms, over 3,500 respirators and an ordinary use of 100 a day."""
+    client = manager(served)
+    policy = {"code": "P", "item": "N95", "scope": "371400", "effective_from": "2026-01-01", "source_text": "储备"}
+    made = client.post("/v1/policies", json={**policy, **terms})
+    assert made.status_code == 201, made.text
+    reports = rows_of_use("371402-H1", "N95", lambda _: 100, 200, date(2026, 4, 1))
+    client.post("/v1/consumption", json=reports)
+    client.post("/v1/receipts", json=receipt(3_500, expires="2028-01-31"))
+    return row(state(client, census(ordinary_use=True)))
+
+
+def first_day_below(line: dict, units: float) -> str | None:
+    """The first day on which no more than so many units, of which less is too little, are left."""
+    left = 3_500 - np.cumsum([0, *line["demand"]])
+    found = np.flatnonzero(left < units)
+    return (date(2026, 4, 1) + timedelta(days=int(found[0]))).isoformat() if found.size else None
+
+
+def test_a_rule_in_parts_asks_of_stock_its_own_days_only(served: Served) -> None:
+    line = judged_by(served, kind="days", required_days=60, physical_percent=55)
+    assert line["at_scenario_peak"]["required_days"] == 33
+    peak = line["at_scenario_peak"]["peak_daily"]
+    assert line["at_scenario_peak"]["rate"] == peak
+    assert line["at_scenario_peak"]["required"] == ceil(33 * Fraction(str(peak)))
+    assert line["falls_below_on"] == first_day_below(line, 33 * 100) != first_day_below(line, 60 * 100)
+
+
+def test_a_rule_that_asks_nothing_of_stock_itself_is_never_fallen_below(served: Served) -> None:
+    line = judged_by(served, kind="days", required_days=60, physical_days=0)
+    assert line["falls_below_on"] is None
+    assert [line["at_scenario_peak"][name] for name in ("required_days", "required", "shortfall")] == [0, 0, 0]
+
+
+def test_a_rule_of_persons_asks_for_its_own_rate_whatever_the_peak_is(served: Served) -> None:
+    line = judged_by(served, kind="persons", persons=300, norm=0.5, required_days=23)
+    at_peak = line["at_scenario_peak"]
+    assert at_peak["peak_daily"] > 150 == at_peak["rate"]
+    assert (at_peak["required_days"], at_peak["required"], at_peak["shortfall"]) == (23, 23 * 150, 0)
+    assert at_peak["days"] == floor(3_500 / at_peak["peak_daily"] * 100) / 100
+    assert line["falls_below_on"] == first_day_below(line, 23 * 150) != first_day_below(line, 23 * 100)
+
+
+def test_a_row_that_does_not_say_what_judges_it_is_read_as_it_was(served: Served) -> None:
+    assert outbreak.judged_by(None) is None
+    assert outbreak.judged_by({"judged": None, "peak_daily": 0.0, "required_days": 30}) is None
+    assert outbreak.judged_by({"judged": None, "peak_daily": None, "required_days": None}) is None
+    assert outbreak.judged_by({"peak_daily": 12.5, "required_days": 30}) == (30, Fraction(25, 2), True)
+    told = {"policy": "P", "required_days": 16.5, "rate": "1000/7", "peak": False}
+    assert outbreak.judged_by({"judged": told, "peak_daily": 9.0, "required_days": 30}) == (
+        Fraction(33, 2),
+        Fraction(1000, 7),
+        False,
+    )
+
+
 def test_cases_without_beds_use_what_is_used_a_case(served: Served) -> None:
     client = manager(served)
     norms = [{"basis": "case", "item": "N95", "amount": 2.5, "source_text": "采样"}]
@@ -341,6 +399,29 @@ def test_scenarios_stand_side_by_side_with_today(served: Served) -> None:
     for codes in (many, "", "a b", "MILD,,HARD"):
         answer = client.get("/v1/scenarios/comparison", params={"codes": codes})
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_codes")
+
+
+def test_a_list_shows_of_each_latest_run_what_the_run_itself_says(served: Served) -> None:
+    """Also where somebody's words look like what a list stops at."""
+    client = manager(served)
+    named = state(client, census("FIRST", name='a ,"by_day": b', norms="who-esft"))
+    state(client, model())
+    client.post("/v1/receipts", json=receipt(40, expires="2028-01-31"))
+    again = client.post("/v1/scenarios/FIRST/runs", json={}).json()
+    assert again["run"] == 2
+    listed = client.get("/v1/scenarios").json()["items"]
+    assert [line["code"] for line in listed] == ["MODEL", "FIRST"]
+    for line in listed:
+        whole = client.get(f"/v1/scenarios/{line['code']}").json()
+        for name in ("as_of", "starts_on", "days", "norms", "cases"):
+            assert line[name] == whole["result"][name]
+        assert line["beds_peak"] == whole["result"]["beds"]["peak"]
+        assert line["runs_out_first"] == whole["result"]["runs_out_first"][:1]
+        assert (line["run"], line["name"]) == (whole["run"], whole["name"])
+    assert (listed[1]["name"], listed[1]["run"]) == (named["name"], 2)
+    with database.reading(served.engine) as session:
+        heads = scenarios.scenarios(session, catalogue.place(session, "371400"), before=None, limit=10)
+    assert all("items" not in one.head and "by_day" not in one.head for one in heads)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
@@ -569,11 +650,10 @@ def test_ventilators_are_lent_to_patients_and_come_back() -> None:
 
 @pytest.mark.long
 def test_an_operator_states_runs_again_lists_and_compares(tmp_path: Path) -> None:
-    environment = os.environ | {"RESERVE_DATABASE_URL": f"sqlite:///{tmp_path}/r.db", "PYTHONIOENCODING": "utf-8"}
+    where = {"RESERVE_DATABASE_URL": f"sqlite:///{tmp_path}/r.db"}
 
-    def reserve(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "api.cli", *words]
-        return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
+    def reserve(*words: str, stdin: str = "") -> Typed:
+        return typed(*words, folder=tmp_path, stdin=stdin, **where)
 
     (tmp_path / "places.csv").write_text(
         "code,name_zh,name_en,kind,parent\n371400,德州市,Dezhou,region,\n371400-W1,市级储备库,Store,warehouse,371400\n",
@@ -600,7 +680,9 @@ def test_an_operator_states_runs_again_lists_and_compares(tmp_path: Path) -> Non
     assert again["run"] == 2
     assert json.loads(reserve("scenario", "show", "WAVE", "--run", "1", "--json").stdout)["actor"] == "王强 (cli)"
     assert reserve("scenario", "list").stdout.splitlines()[1].startswith("WAVE\t")
-    assert reserve("scenario", "compare", "WAVE", "WAVE").stdout.splitlines()[1].startswith("N95\t")
+    compare = [sys.executable, "-m", "api.cli", "scenario", "compare", "WAVE", "WAVE"]
+    compared = subprocess.run(compare, env=os.environ | where, capture_output=True, text=True, check=True)
+    assert compared.stdout.splitlines()[1].startswith("N95\t")
 
 
 def test_the_command_line_states_what_http_states(served: Served) -> None:

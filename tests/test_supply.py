@@ -1,6 +1,7 @@
 """What is to come: orders, what came of them, what is on the road, and that no unit of it is counted twice."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 import pytest
@@ -132,6 +133,47 @@ def test_every_unit_comes_once_or_is_named_as_late(rows: list[Coming]) -> None:
     arrivals, late = supply.schedule(rows, TODAY)
     assert sum(units for units, _, _ in arrivals) + sum(row.units for row in late) == sum(row.units for row in rows)
     assert all(units > 0 and day >= 0 for units, day, _ in arrivals)
+
+
+some_coming = st.lists(
+    st.builds(
+        one,
+        st.integers(1, 300),
+        st.none() | st.integers(-20, 60),
+        units_per_day=st.none() | st.integers(1, 400),
+        commitment=st.none() | st.sampled_from(["CM-1", "CM-2"]),
+        number=st.sampled_from(["PR-1", "PR-2", "PR-3"]),
+        expires_on=st.none() | st.integers(-5, 200).map(lambda n: TODAY + timedelta(n)),
+    )
+)
+
+
+def by_day(parts: Iterable[tuple[int, int]]) -> dict[int, int]:
+    units: dict[int, int] = defaultdict(int)
+    for number, day in parts:
+        units[day] += number
+    return dict(units)
+
+
+@given(some_coming, st.sampled_from([1, 30, supply.SPREAD_DAYS_MAX]))
+def test_lines_say_in_few_figures_what_the_schedule_says_day_by_day(rows: list[Coming], within: int) -> None:
+    arrivals, late = supply.schedule(rows, TODAY, within_days=within)
+    found = supply.lines(rows, TODAY, within_days=within)
+    spread = [(r.units_per_day, day) for r in found.rated for day in range(r.first_day, r.last_day + 1)]
+    assert by_day([*((units, day) for units, day, _ in found.dated), *spread]) == by_day((a[0], a[1]) for a in arrivals)
+    assert found.late == late
+    assert all(r.units_per_day > 0 and 0 <= r.first_day <= r.last_day < within for r in found.rated)
+    assert [a for a in arrivals if a[1] < 30 and within > 30] == [
+        a for a in supply.schedule(rows, TODAY, within_days=30)[0] if within > 30
+    ]
+
+
+def test_a_slow_batch_is_two_figures_however_long_it_takes() -> None:
+    rows = [one(3 * 3600 + 1, 1, units_per_day=3, number=f"PR-{n}") for n in range(300)]
+    found = supply.lines(rows, TODAY)
+    assert (len(found.dated), found.rated) == (300, [supply.Rated(3, 1, 3600)] * 300)
+    assert found.dated[0] == (1, 3601, None)
+    assert len(supply.schedule(rows, TODAY, within_days=90)[0]) == 300 * 89
 
 
 def row(quantity: int, day: int, came: int = 0, number: str = "PR-1", rate: int | None = 400) -> PlannedRow:

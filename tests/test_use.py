@@ -301,14 +301,55 @@ def test_zero_takes_a_declaration_back(city):
     assert caught.value.code == "no_declared_use"
 
 
-def test_a_warehouse_with_a_norm_is_a_row_though_it_never_reported(city):
-    assert [place.code for place in history(city).places] == [H1, H2]
-    declare(city, Norm(units_per_day=Fraction(7)), code="371400-W1")
+def test_a_station_with_a_norm_is_a_row_though_it_never_reported(city):
+    station = NewLocation("371425-S1", "站", "Station", LocationKind.STATION, "371425")
+    database.transact(city, lambda session: catalogue.add_location(session, station))
+    declare(city, Norm(units_per_day=Fraction(7)), code="371425-S1")
     found = history(city)
-    assert [place.code for place in found.places] == ["371400-W1", H1, H2]
-    assert found.declared == (7, None, None)
+    assert [place.code for place in found.places] == [H1, H2, "371425-S1"]
+    assert found.declared == (None, None, 7)
     with database.reading(city) as session:
         assert found.below(catalogue.place(session, H2)).declared == (None,)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("371400-W1", "a warehouse"), ("371425", "a region"), ("371400", "a region")]
+)
+def test_a_norm_makes_no_user_of_a_place_that_is_none(city, code, kind):
+    """What a warehouse hands out is used elsewhere; a region's use is that of its places."""
+    with unchanged(city), pytest.raises(Conflict) as caught:
+        declare(city, Norm(units_per_day=Fraction(7)), code=code)
+    assert caught.value.code == "consumption_not_counted"
+    assert f"{code} is {kind}" in caught.value.detail
+    assert [place.code for place in history(city).places] == [H1, H2]
+
+
+def test_a_region_that_reports_may_have_a_norm_and_a_warehouse_does_not_by_reporting(city):
+    told(city, 5, code="371425")
+    told(city, 5, code="371400-W1")
+    declare(city, Norm(units_per_day=Fraction(7)), code="371425")
+    assert 7 in history(city).declared
+    with unchanged(city), pytest.raises(Conflict):
+        declare(city, Norm(units_per_day=Fraction(7)), code="371400-W1")
+
+
+@pytest.mark.parametrize("kind", [LocationKind.WAREHOUSE, LocationKind.REGION])
+@pytest.mark.parametrize("source", [ConsumptionSource.REPORTS, ConsumptionSource.ISSUES])
+def test_a_place_that_a_manager_set_to_use_goods_may_have_a_norm(city, kind, source):
+    place = NewLocation("371425-X1", "点", "Place", kind, "371425", source)
+    database.transact(city, lambda session: catalogue.add_location(session, place))
+    declare(city, Norm(units_per_day=Fraction(7)), code="371425-X1")
+    assert history(city).declared[row_of(history(city), "371425-X1")] == 7
+
+
+def test_a_norm_of_before_can_be_taken_back_wherever_it_stands(city):
+    place = NewLocation("371425-X1", "库", "Store", LocationKind.WAREHOUSE, "371425", ConsumptionSource.REPORTS)
+    database.transact(city, lambda session: catalogue.add_location(session, place))
+    declare(city, Norm(units_per_day=Fraction(7)), code="371425-X1")
+    with city.begin() as connection:
+        connection.execute(text("UPDATE location SET consumption_source = NULL WHERE code = '371425-X1'"))
+    declare(city, Norm(units_per_day=Fraction(0)), code="371425-X1", now=LATER)
+    assert [place.code for place in history(city).places] == [H1, H2]
 
 
 def test_a_place_that_uses_nothing_has_no_norm(city):
